@@ -1,0 +1,157 @@
+/* feed.h - a short log of encoded frames and the cursors that follow it.
+ *
+ * A channel with subscribers keeps one feed per encoding. A frame is encoded once and appended; a
+ * subscriber is a cursor: the number of the next frame it has to get. Nothing is copied or queued
+ * per subscriber. A feed with nobody behind holds no memory but its array of cursors.
+ *
+ * Whoever fills feeds (the hub) and whoever empties them (net's flusher) know this header only.
+ *
+ * Thread:  one loop: its outflow, its feeds, cursors and sinks.
+ * Memory:  feeds, cursors and sinks are embedded in their owners' objects; chunks come from the
+ *          pool and are shared by reference.
+ * Failure: feed_append() and cursor_join() say false when memory has run out. */
+#ifndef BASE_FEED_H
+#define BASE_FEED_H
+
+#include "base/list.h"
+#include "base/str.h"
+
+struct feed;
+struct cursor;
+
+/* What the flusher of one loop has to do. */
+struct outflow {
+    struct list feeds; // feeds with cursors behind
+    struct list sinks; // sinks with something of their own to write
+    uint64_t delivered_count, delivered_bytes; // frames and bytes handed to the kernel
+};
+
+/* What is known of one frame besides its bytes. */
+struct frame_note {
+    uint32_t end;   // where it ends in its chunk
+    uint32_t class; // FRAME_PUBLICATION, ...: cursors take the classes of their mask
+    uint64_t offset; // of the publication; 0: none
+    void *publication; // referenced through feed_ops while the chunk lives; NULL: none
+};
+
+enum { FRAME_PUBLICATION = 1, FRAME_JOIN = 2, FRAME_LEAVE = 4 };
+enum { FEED_CHUNK_MIN = 2048, FEED_CHUNK_MAX = 32768 };
+
+struct chunk {
+    struct chunk *next;   // the newer one; NULL in the newest
+    uint32_t refs;        // the feed's, and one of every sink that stopped inside
+    uint32_t size;        // of bytes[]; the notes grow down from its end
+    uint32_t len;         // bytes in use
+    uint32_t count;       // frames
+    uint64_t first;       // number of its first frame
+    const struct feed_ops *ops;
+    bool special;         // some frame is not for everybody
+    char bytes[];
+};
+
+struct feed_ops {
+    /* Frames of classes outside the mask are skipped without asking; this is asked of frames with
+     * a publication in special chunks, and of all when the cursor has a filter. */
+    bool (*wants)(const struct cursor *c, const struct frame_note *note);
+    void (*release)(void *publication); // the chunk with the frame dies
+    /* The cursor's next frame has fallen off the log. Called from the flusher; must move the cursor
+     * (cursor_skip) or end it before it returns. */
+    void (*overrun)(struct cursor *c);
+};
+
+struct feed {
+    struct list link; // in outflow.feeds while somebody may be behind
+    const struct feed_ops *ops;
+    struct outflow *outflow;
+    struct chunk *oldest, *newest;
+    uint64_t head; // number of the next frame to append
+    uint64_t bytes, bytes_max; // held by the log; over the limit the oldest chunk goes
+    struct cursor **cursors;
+    uint32_t cursor_count, cursor_cap;
+    uint32_t rover;      // the next cursor to visit
+    uint32_t remaining;  // visits until everybody has been seen since the last append
+    uint64_t pass_min;   // least position seen in this round
+    uint64_t since_ns;   // when the oldest frame not yet sent to everybody was appended
+};
+
+/* One connection's outgoing side. */
+struct sink {
+    struct list link;    // in outflow.sinks while it has something of its own to write
+    struct cursor *cursors; // all it follows, linked by next_in_sink
+    uint32_t cursor_count;
+    bool blocked;        // the socket is full: wait for it, do not visit
+    bool closed;         // nothing may be written any more
+};
+
+struct cursor {
+    struct feed *feed; // NULL: joined to nothing
+    struct sink *sink;
+    struct cursor *next_in_sink;
+    uint64_t next;     // number of the next frame; feed->head when it has all
+    uint64_t offset;   // of the last publication it got, for re-synchronising
+    uint32_t index;    // in feed->cursors
+    uint16_t mask;     // classes it takes
+    bool filtered;     // ask wants() about every frame
+};
+
+void outflow_init(struct outflow *o);
+void sink_init(struct sink *s);
+void feed_init(struct feed *f, struct outflow *o, const struct feed_ops *ops, uint64_t bytes_max);
+/* All cursors must have left. */
+void feed_fini(struct feed *f);
+
+struct frame_info {
+    uint32_t class;
+    bool special; // not for everybody: ask wants()
+    uint64_t offset;
+    void *publication; // one reference goes to the feed
+    uint64_t now_ns;
+};
+
+/* Appends one encoded frame: everybody who follows the feed is behind now. False: no memory; the
+ * publication's reference is released all the same. */
+bool feed_append(struct feed *f, struct str bytes, struct frame_info info);
+
+/* Joins at the head: gets what is appended from now on. */
+bool cursor_join(struct cursor *c, struct feed *f, struct sink *s);
+/* Harmless on a cursor joined to nothing. */
+void cursor_leave(struct cursor *c);
+/* Gives up what is between the cursor and the head. */
+void cursor_skip(struct cursor *c);
+
+static inline bool cursor_behind(const struct cursor *c)
+{
+    return c->next < c->feed->head;
+}
+static inline bool cursor_overrun(const struct cursor *c)
+{
+    return c->feed->oldest == NULL ? cursor_behind(c) : c->next < c->feed->oldest->first;
+}
+
+/* For the flusher: the frames from the cursor on, one contiguous piece. */
+struct piece {
+    struct chunk *chunk;
+    uint32_t start, end; // bytes of the chunk
+    uint64_t next;       // the cursor's position behind the piece
+};
+/* The first piece at or behind position *at that the cursor wants; false: none, *at is the head. */
+bool cursor_piece(const struct cursor *c, uint64_t *at, struct piece *ret);
+/* The frame of the chunk that holds byte at; returns its number and its end. */
+uint64_t chunk_frame_at(const struct chunk *ch, uint32_t at, uint32_t *ret_end);
+/* Moves the cursor behind frame number next - 1 of chunk. */
+void cursor_advance(struct cursor *c, const struct chunk *ch, uint64_t next);
+
+/* The next cursor of the round, or NULL when everybody has been seen since the last append. The
+ * flusher calls feed_visited() after the visit. */
+struct cursor *feed_next(struct feed *f);
+
+/* Frees the chunks that every cursor has passed, as known from the last whole round. */
+void feed_trim(struct feed *f);
+
+struct chunk *chunk_ref(struct chunk *ch);
+void chunk_unref(struct chunk *ch);
+
+/* Sinks: something of its own to write. Harmless when already noted. */
+void sink_wake(struct outflow *o, struct sink *s);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * log.c - what the program tells its operator.
+ *
+ * The level and the form are the only state; they are set before any thread starts (a reload may
+ * change the level: it is atomic).
+ */
+#include "base/log.h"
+
+#include "base/clock.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static atomic_int log_least = LOG_INFO;
+static bool log_json;
+
+static const char *const level_names[] = {"debug", "info", "warn", "error", "none"};
+
+void log_setup(enum log_level least, bool json)
+{
+    atomic_store(&log_least, (int)least);
+    log_json = json;
+}
+
+bool log_level_parse(struct str s, enum log_level *ret)
+{
+    for (int i = 0; i <= LOG_NONE; i++) {
+        if (str_eq(s, str_from(level_names[i]))) {
+            *ret = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level >= atomic_load_explicit(&log_least, memory_order_relaxed);
+}
+
+/* Escapes as JSON does; returns the bytes written, never more than room. */
+static size_t escape_text(char *out, size_t room, const char *in)
+{
+    size_t n = 0;
+    for (const unsigned char *c = (const unsigned char *)in; *c != '\0' && n + 6 < room; c++) {
+        if (*c == '\n')
+            n += (size_t)snprintf(out + n, room - n, "\\n");
+        else if (*c < 0x20 || *c == 0x7f)
+            n += (size_t)snprintf(out + n, room - n, "\\u%04x", *c);
+        else if (log_json && (*c == '"' || *c == '\\'))
+            n += (size_t)snprintf(out + n, room - n, "\\%c", *c);
+        else
+            out[n++] = (char)*c;
+    }
+    return n;
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    if (!log_enabled(level))
+        return;
+    char text[LOG_LINE_MAX / 2], line[LOG_LINE_MAX], now[ISO_TIME_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+
+    size_t now_n = iso_time_ms(clock_wall_ms(), now);
+    size_t n = (size_t)(log_json ? snprintf(line, sizeof(line),
+                                            "{\"time\":\"%.*s\",\"level\":\"%s\",\"message\":\"",
+                                            (int)now_n, now, level_names[level])
+                                 : snprintf(line, sizeof(line), "%.*s %-5s ", (int)now_n, now,
+                                            level_names[level]));
+    n += escape_text(line + n, sizeof(line) - n - 4, text);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, log_json ? "\"}\n" : "\n");
+    if (write(STDERR_FILENO, line, n) < 0)
+        return; // nowhere left to complain
+}

@@ -1,0 +1,109 @@
+/* conn.h - one connection's bytes: reading, writing in order, closing once.
+ *
+ * What is to be written leaves in this order: the rest of a frame that the socket took half of,
+ * then the connection's own bytes (conn_send), then the frames of the feeds its sink follows.
+ *
+ * Thread:  the loop's own.
+ * Memory:  struct conn is embedded in its owner's object. What conn_send() is given is copied; the
+ *          own bytes are bounded by out_max. An idle connection holds no buffer.
+ * Failure: a connection that cannot go on is closed: closed() is called exactly once, never from
+ *          inside conn_send() or conn_close() (it comes at the end of the turn). */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include "base/buf.h"
+#include "base/close.h"
+#include "base/feed.h"
+#include "loop/loop.h"
+#include "net/addr.h"
+
+struct conn;
+struct flusher;
+struct tls;
+
+struct conn_handler {
+    /* Bytes have come. They are the caller's to change, and gone when this returns. A handler
+     * may replace itself (conn_set_handler) and hand the rest on. */
+    void (*data)(struct conn *c, char *p, size_t n);
+    /* All own bytes have left. May be NULL. */
+    void (*drained)(struct conn *c);
+    /* The peer will send no more (it may still read). NULL: closes with CLOSE_PEER_GONE. */
+    void (*ended)(struct conn *c);
+    /* The last call: the socket is closed, the owner may free itself now. */
+    void (*closed)(struct conn *c, enum close_reason reason);
+};
+
+enum conn_state { CONN_OPEN, CONN_LINGERING, CONN_CLOSED, CONN_STATE_COUNT };
+
+struct conn {
+    struct io io;
+    struct sink sink;           // dialects join cursors to it
+    struct flusher *flusher;    // of this loop
+    const struct conn_handler *handler;
+    struct tls *tls;            // NULL: plain
+    struct buf *out;            // own bytes; NULL: none
+    uint32_t out_sent;          // of out, already written
+    uint32_t out_max;
+    struct chunk *tail;         // a frame that was written in part; NULL: none
+    uint32_t tail_at, tail_end;
+    uint8_t state;              // enum conn_state, written by conn_go() only
+    uint8_t reason;             // enum close_reason
+    bool reading_paused, reported, in_handler;
+    struct timer linger;
+    struct addr peer;
+    struct grave grave;
+};
+
+/* Takes over the connected socket fd. tls: a session made for it, or NULL. False: the loop refused;
+ * fd is still the caller's. */
+bool conn_open(struct conn *c, struct flusher *f, int fd, struct tls *tls, const struct addr *peer,
+               const struct conn_handler *handler, uint32_t out_max);
+
+void conn_set_handler(struct conn *c, const struct conn_handler *handler);
+
+/* Queues a copy; it leaves at the end of the handler or of the turn. False: over out_max (the
+ * connection is then closed with CLOSE_SLOW) or closed already. */
+bool conn_send(struct conn *c, struct str bytes);
+
+/* Room for up to n own bytes to be written in place; NULL as conn_send() says false. Then
+ * conn_commit() with the bytes really written. */
+char *conn_reserve(struct conn *c, size_t n);
+void conn_commit(struct conn *c, size_t n);
+
+/* Own bytes not yet written. */
+size_t conn_pending(const struct conn *c);
+
+/* No more data() calls until resumed; the kernel's window then slows the peer down. */
+void conn_pause_reading(struct conn *c);
+void conn_resume_reading(struct conn *c);
+
+/* Writes what is queued (own bytes only), then closes; at most linger_ms later. Feeds are left. */
+void conn_close(struct conn *c, enum close_reason reason, uint32_t linger_ms);
+/* Closes without writing what is queued; RST rather than FIN. */
+void conn_abort(struct conn *c, enum close_reason reason);
+
+static inline struct loop *conn_loop(const struct conn *c);
+
+/* The flusher of a loop: walks the sinks and feeds that have something to write. */
+struct flusher {
+    struct work work;
+    struct loop *loop;
+    struct outflow outflow;
+    char *read_buf;        // shared by all connections of the loop
+    size_t read_buf_size;
+    struct list spare_bufs; // private
+    uint64_t bytes_in, bytes_out, sends, open_count;
+    uint32_t spare_count;
+    /* Called when a feed has been delivered to everybody: time from append to the last write. */
+    void (*observe_latency)(void *ctx, uint64_t ns);
+    void *observe_ctx;
+};
+bool flusher_init(struct flusher *f, struct loop *l);
+void flusher_fini(struct flusher *f);
+
+static inline struct loop *conn_loop(const struct conn *c)
+{
+    return c->flusher->loop;
+}
+
+#endif
