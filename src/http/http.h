@@ -75,7 +75,8 @@ void http_reply_error(struct http_request *r, unsigned status, unsigned code, st
 /* Exact bytes, for contracts that fix the whole response; then closes. */
 void http_reply_raw(struct http_request *r, struct str bytes);
 
-/* Takes the connection over: HTTP forgets it. Bytes that came behind the request's head are handed
+/* Takes the connection over: HTTP forgets it, and the struct conn is a heap block of its own that
+ * the new handler frees with free() in closed(). conn->owner is the new handler's. Bytes that came behind the request's head are handed
  * to the new handler's data() right after the current callback. r's strings stay valid until the
  * route's handler returns. */
 struct conn *http_take_conn(struct http_request *r, const struct conn_handler *handler);

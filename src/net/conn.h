@@ -40,6 +40,7 @@ struct conn {
     struct sink sink;           // dialects join cursors to it
     struct flusher *flusher;    // of this loop
     const struct conn_handler *handler;
+    void *owner;                // whose connection this is; belongs to whoever set the handler
     struct tls *tls;            // NULL: plain
     struct buf *out;            // own bytes; NULL: none
     uint32_t out_sent;          // of out, already written
@@ -76,6 +77,10 @@ size_t conn_pending(const struct conn *c);
 /* No more data() calls until resumed; the kernel's window then slows the peer down. */
 void conn_pause_reading(struct conn *c);
 void conn_resume_reading(struct conn *c);
+
+/* From now on no frame of a feed is begun: only own bytes leave (and the rest of a frame that was
+ * begun). For a carrier that has said goodbye and waits for its peer's goodbye. */
+void conn_stop_feeds(struct conn *c);
 
 /* Writes what is queued (own bytes only), then closes; at most linger_ms later. Feeds are left. */
 void conn_close(struct conn *c, enum close_reason reason, uint32_t linger_ms);
