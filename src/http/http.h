@@ -76,9 +76,9 @@ void http_reply_error(struct http_request *r, unsigned status, unsigned code, st
 void http_reply_raw(struct http_request *r, struct str bytes);
 
 /* Takes the connection over: HTTP forgets it, and the struct conn is a heap block of its own that
- * the new handler frees with free() in closed(). conn->owner is the new handler's. Bytes that came behind the request's head are handed
- * to the new handler's data() right after the current callback. r's strings stay valid until the
- * route's handler returns. */
+ * the new handler frees with free() in closed(). conn->owner is the new handler's. Bytes that came
+ * behind the request's head are handed to the new handler's data() right after the current
+ * callback. r's strings stay valid until the route's handler returns. */
 struct conn *http_take_conn(struct http_request *r, const struct conn_handler *handler);
 /* The same without handing over: for looking at the connection (its loop, its address). */
 struct conn *http_conn(const struct http_request *r);
