@@ -70,8 +70,10 @@ struct feed {
     uint32_t cursor_count, cursor_cap;
     uint32_t rover;      // the next cursor to visit
     uint32_t remaining;  // visits until everybody has been seen since the last append
-    uint64_t pass_min;   // least position seen in this round
-    uint64_t since_ns;   // when the oldest frame not yet sent to everybody was appended
+    uint32_t laggards;   // cursors that stayed behind when the last pass ended
+    bool all_reached;    // nobody stayed behind in this pass
+    uint64_t round_min;  // least position seen since the rover was at 0; 0: not known
+    uint64_t since_ns;   // when the oldest frame not yet offered to everybody was appended; 0: none
 };
 
 /* One connection's outgoing side. */
@@ -92,6 +94,7 @@ struct cursor {
     uint32_t index;    // in feed->cursors
     uint16_t mask;     // classes it takes
     bool filtered;     // ask wants() about every frame
+    bool laggard;      // counted in feed->laggards
 };
 
 void outflow_init(struct outflow *o);
@@ -128,25 +131,29 @@ static inline bool cursor_overrun(const struct cursor *c)
     return c->feed->oldest == NULL ? cursor_behind(c) : c->next < c->feed->oldest->first;
 }
 
-/* For the flusher: the frames from the cursor on, one contiguous piece. */
+/* ---- for the flusher ---- */
+
+/* Frames to send, one contiguous piece of a chunk. */
 struct piece {
     struct chunk *chunk;
     uint32_t start, end; // bytes of the chunk
+    uint32_t count;      // frames
     uint64_t next;       // the cursor's position behind the piece
 };
-/* The first piece at or behind position *at that the cursor wants; false: none, *at is the head. */
+/* The first piece at or behind position *at that the cursor wants, and *at moves behind it. False:
+ * nothing is left to send, and *at is the head. */
 bool cursor_piece(const struct cursor *c, uint64_t *at, struct piece *ret);
-/* The frame of the chunk that holds byte at; returns its number and its end. */
+/* The frame of the chunk that holds the byte at: its number; *ret_end: where it ends. */
 uint64_t chunk_frame_at(const struct chunk *ch, uint32_t at, uint32_t *ret_end);
-/* Moves the cursor behind frame number next - 1 of chunk. */
-void cursor_advance(struct cursor *c, const struct chunk *ch, uint64_t next);
+/* Moves the cursor to position next; chunk holds frame next - 1 (NULL: frames were only skipped). */
+void cursor_advance(struct cursor *c, const struct chunk *chunk, uint64_t next);
 
-/* The next cursor of the round, or NULL when everybody has been seen since the last append. The
- * flusher calls feed_visited() after the visit. */
+/* The next cursor of the round; call feed_visited() when it has been served. NULL: everybody has
+ * been seen since the last append. */
 struct cursor *feed_next(struct feed *f);
-
-/* Frees the chunks that every cursor has passed, as known from the last whole round. */
-void feed_trim(struct feed *f);
+void feed_visited(struct feed *f, const struct cursor *c);
+/* After feed_next() said NULL: frees what everybody has, and takes the feed off the outflow. */
+void feed_pass_end(struct feed *f);
 
 struct chunk *chunk_ref(struct chunk *ch);
 void chunk_unref(struct chunk *ch);
