@@ -44,6 +44,7 @@ enum json_place {
 
 struct json {
     const char *p, *end, *start;
+    const char *value;    // where the value read last begins
     const char *error;    // NULL: none so far
     const char *error_at; // the byte the error is about
     unsigned depth;
