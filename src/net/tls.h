@@ -21,6 +21,8 @@ struct tls_context *tls_context_create(const char *cert_file, const char *key_fi
                                        size_t why_size);
 struct tls_context *tls_context_ref(struct tls_context *ctx);
 void tls_context_unref(struct tls_context *ctx);
+/* After a reload, before ctx is used: tickets that the old context gave out stay good. */
+void tls_context_keep_tickets(struct tls_context *ctx, const struct tls_context *old);
 
 /* Server side of fd; the handshake runs inside tls_recv(). NULL: no memory. */
 struct tls *tls_create(struct tls_context *ctx, int fd);
