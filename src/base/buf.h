@@ -1,7 +1,8 @@
 /* buf.h - bytes that grow up to a limit given at birth.
  * Thread:  the owner's.
  * Memory:  the struct is the caller's, its bytes are the buffer's until buf_fini().
- * Failure: what does not fit (the limit, or memory) returns false and leaves the buffer as it was. */
+ * Failure: what does not fit (the limit, or memory) returns false and leaves the buffer as it was.
+ */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 

@@ -198,6 +198,7 @@ bool cursor_join(struct cursor *c, struct feed *f, struct sink *s)
     c->sink = s;
     c->next = f->head;
     c->laggard = false;
+    c->lost = false;
     c->index = f->cursor_count;
     f->cursors[f->cursor_count++] = c;
     c->next_in_sink = s->cursors;
@@ -244,6 +245,13 @@ void cursor_leave(struct cursor *c)
 void cursor_skip(struct cursor *c)
 {
     cursor_advance(c, NULL, c->feed->head);
+}
+
+void cursor_lose(struct cursor *c)
+{
+    cursor_skip(c);
+    c->lost = true;
+    c->sink->has_lost = true;
 }
 
 void cursor_advance(struct cursor *c, const struct chunk *ch, uint64_t next)
@@ -357,6 +365,8 @@ struct cursor *feed_next(struct feed *f)
 
 void feed_visited(struct feed *f, const struct cursor *c)
 {
+    if (c->lost)
+        return; // holds nothing of the log
     if (c->next < f->round_min)
         f->round_min = c->next;
     if (c->next < f->head)
@@ -370,9 +380,9 @@ static void feed_count_laggards(struct feed *f)
     f->laggards = 0;
     for (uint32_t i = 0; i < f->cursor_count; i++) {
         struct cursor *c = f->cursors[i];
-        c->laggard = c->next < f->head;
+        c->laggard = !c->lost && c->next < f->head;
         f->laggards += c->laggard;
-        if (c->next < least)
+        if (!c->lost && c->next < least)
             least = c->next;
     }
     feed_trim(f, least);

@@ -21,16 +21,16 @@ struct cursor;
 
 /* What the flusher of one loop has to do. */
 struct outflow {
-    struct list feeds; // feeds with cursors behind
-    struct list sinks; // sinks with something of their own to write
+    struct list feeds;                         // feeds with cursors behind
+    struct list sinks;                         // sinks with something of their own to write
     uint64_t delivered_count, delivered_bytes; // frames and bytes handed to the kernel
 };
 
 /* What is known of one frame besides its bytes. */
 struct frame_note {
-    uint32_t end;   // where it ends in its chunk
-    uint32_t class; // FRAME_PUBLICATION, ...: cursors take the classes of their mask
-    uint64_t offset; // of the publication; 0: none
+    uint32_t end;      // where it ends in its chunk
+    uint32_t class;    // FRAME_PUBLICATION, ...: cursors take the classes of their mask
+    uint64_t offset;   // of the publication; 0: none
     void *publication; // referenced through feed_ops while the chunk lives; NULL: none
 };
 
@@ -38,14 +38,14 @@ enum { FRAME_PUBLICATION = 1, FRAME_JOIN = 2, FRAME_LEAVE = 4 };
 enum { FEED_CHUNK_MIN = 2048, FEED_CHUNK_MAX = 32768 };
 
 struct chunk {
-    struct chunk *next;   // the newer one; NULL in the newest
-    uint32_t refs;        // the feed's, and one of every sink that stopped inside
-    uint32_t size;        // of bytes[]; the notes grow down from its end
-    uint32_t len;         // bytes in use
-    uint32_t count;       // frames
-    uint64_t first;       // number of its first frame
+    struct chunk *next; // the newer one; NULL in the newest
+    uint32_t refs;      // the feed's, and one of every sink that stopped inside
+    uint32_t size;      // of bytes[]; the notes grow down from its end
+    uint32_t len;       // bytes in use
+    uint32_t count;     // frames
+    uint64_t first;     // number of its first frame
     const struct feed_ops *ops;
-    bool special;         // some frame is not for everybody
+    bool special; // some frame is not for everybody
     char bytes[];
 };
 
@@ -54,8 +54,9 @@ struct feed_ops {
      * a publication in special chunks, and of all when the cursor has a filter. */
     bool (*wants)(const struct cursor *c, const struct frame_note *note);
     void (*release)(void *publication); // the chunk with the frame dies
-    /* The cursor's next frame has fallen off the log. Called from the flusher; must move the cursor
-     * (cursor_skip) or end it before it returns. */
+    /* The cursor's next frame has fallen off the log, or the cursor is lost. Called from the
+     * flusher; must make it leave or move (cursor_skip), mark it lost, or end its connection. A
+     * lost cursor is asked about again when its socket has taken everything. */
     void (*overrun)(struct cursor *c);
 };
 
@@ -64,37 +65,39 @@ struct feed {
     const struct feed_ops *ops;
     struct outflow *outflow;
     struct chunk *oldest, *newest;
-    uint64_t head; // number of the next frame to append
+    uint64_t head;             // number of the next frame to append
     uint64_t bytes, bytes_max; // held by the log; over the limit the oldest chunk goes
     struct cursor **cursors;
     uint32_t cursor_count, cursor_cap;
-    uint32_t rover;      // the next cursor to visit
-    uint32_t remaining;  // visits until everybody has been seen since the last append
-    uint32_t laggards;   // cursors that stayed behind when the last pass ended
-    bool all_reached;    // nobody stayed behind in this pass
-    uint64_t round_min;  // least position seen since the rover was at 0; 0: not known
-    uint64_t since_ns;   // when the oldest frame not yet offered to everybody was appended; 0: none
+    uint32_t rover;     // the next cursor to visit
+    uint32_t remaining; // visits until everybody has been seen since the last append
+    uint32_t laggards;  // cursors that stayed behind when the last pass ended
+    bool all_reached;   // nobody stayed behind in this pass
+    uint64_t round_min; // least position seen since the rover was at 0; 0: not known
+    uint64_t since_ns;  // when the oldest frame not yet offered to everybody was appended; 0: none
 };
 
 /* One connection's outgoing side. */
 struct sink {
-    struct list link;    // in outflow.sinks while it has something of its own to write
+    struct list link;       // in outflow.sinks while it has something of its own to write
     struct cursor *cursors; // all it follows, linked by next_in_sink
     uint32_t cursor_count;
-    bool blocked;        // the socket is full: wait for it, do not visit
-    bool closed;         // nothing may be written any more
+    bool blocked;  // the socket is full: wait for it, do not visit
+    bool has_lost; // a cursor of it was marked lost: look at it when all has been written
+    bool closed;   // nothing may be written any more
 };
 
 struct cursor {
     struct feed *feed; // NULL: joined to nothing
     struct sink *sink;
     struct cursor *next_in_sink;
-    uint64_t next;     // number of the next frame; feed->head when it has all
-    uint64_t offset;   // of the last publication it got, for re-synchronising
-    uint32_t index;    // in feed->cursors
-    uint16_t mask;     // classes it takes
-    bool filtered;     // ask wants() about every frame
-    bool laggard;      // counted in feed->laggards
+    uint64_t next;   // number of the next frame; feed->head when it has all
+    uint64_t offset; // of the last publication it got, for re-synchronising
+    uint32_t index;  // in feed->cursors
+    uint16_t mask;   // classes it takes
+    bool filtered;   // ask wants() about every frame
+    bool laggard;    // counted in feed->laggards
+    bool lost;       // gets nothing from the log: what it misses has to come from elsewhere
 };
 
 void outflow_init(struct outflow *o);
@@ -121,6 +124,8 @@ bool cursor_join(struct cursor *c, struct feed *f, struct sink *s);
 void cursor_leave(struct cursor *c);
 /* Gives up what is between the cursor and the head. */
 void cursor_skip(struct cursor *c);
+/* Gives it up, and everything to come, until somebody sets lost to false. */
+void cursor_lose(struct cursor *c);
 
 static inline bool cursor_behind(const struct cursor *c)
 {
@@ -128,7 +133,8 @@ static inline bool cursor_behind(const struct cursor *c)
 }
 static inline bool cursor_overrun(const struct cursor *c)
 {
-    return c->feed->oldest == NULL ? cursor_behind(c) : c->next < c->feed->oldest->first;
+    return c->lost ||
+           (c->feed->oldest == NULL ? cursor_behind(c) : c->next < c->feed->oldest->first);
 }
 
 /* ---- for the flusher ---- */
@@ -145,7 +151,8 @@ struct piece {
 bool cursor_piece(const struct cursor *c, uint64_t *at, struct piece *ret);
 /* The frame of the chunk that holds the byte at: its number; *ret_end: where it ends. */
 uint64_t chunk_frame_at(const struct chunk *ch, uint32_t at, uint32_t *ret_end);
-/* Moves the cursor to position next; chunk holds frame next - 1 (NULL: frames were only skipped). */
+/* Moves the cursor to position next; chunk holds frame next - 1 (NULL: frames were only skipped).
+ */
 void cursor_advance(struct cursor *c, const struct chunk *chunk, uint64_t next);
 
 /* The next cursor of the round; call feed_visited() when it has been served. NULL: everybody has

@@ -61,7 +61,7 @@ static unsigned class_of(size_t n)
     unsigned bits = 63u - (unsigned)__builtin_clzll((unsigned long long)(n - 1)); // floor(log2)
     unsigned class = (bits - 6) * 2;
     while (class < CLASS_COUNT && class_bytes(class) < n)
-        class++;
+        class ++;
     return class < CLASS_COUNT ? class : CLASS_NONE;
 }
 
@@ -146,8 +146,8 @@ void pool_free(void *ptr)
     struct block *top = atomic_load_explicit(&owner->returned, memory_order_relaxed);
     do {
         b->u.next = top;
-    } while (!atomic_compare_exchange_weak_explicit(&owner->returned, &top, b,
-                                                    memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&owner->returned, &top, b, memory_order_release,
+                                                    memory_order_relaxed));
 }
 
 size_t pool_size(const void *ptr)

@@ -106,7 +106,7 @@ static bool cut_unit(struct str *s, const struct unit *units, size_t n, uint64_t
 bool str_to_duration_ms(struct str s, uint64_t *ret_ms)
 {
     static const struct unit units[] = {
-        {{"ms", 2}, 1},         {{"s", 1}, 1000},         {{"m", 1}, 60 * 1000},
+        {{"ms", 2}, 1},          {{"s", 1}, 1000},         {{"m", 1}, 60 * 1000},
         {{"h", 1}, 3600 * 1000}, {{"d", 1}, 86400 * 1000},
     };
     uint64_t total = 0;

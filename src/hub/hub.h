@@ -1,8 +1,8 @@
 /* hub.h - the verbs: subscribe, publish, ask; one hub per loop, together one channel space.
  *
- * A channel has a home loop (hash of tenant and name) that assigns offsets and keeps its history and
- * presence. A verb is called on any loop's hub, travels to where it must run and answers on the loop
- * that called: at once (inside the call) when that is the same loop, by mail otherwise.
+ * A channel has a home loop (hash of tenant and name) that assigns offsets and keeps its history
+ * and presence. A verb is called on any loop's hub, travels to where it must run and answers on the
+ * loop that called: at once (inside the call) when that is the same loop, by mail otherwise.
  *
  * Thread:  every function on its hub's loop, unless said otherwise.
  * Memory:  strings given to a verb are borrowed for the call. What an answer points to is gone when
@@ -40,8 +40,8 @@ struct session_entry {
 /* One shape for every verb's answer; each verb says which fields it fills. */
 struct answer {
     enum err err;
-    const char *why; // static text about the error, or NULL
-    struct position position;       // of the stream's newest publication
+    const char *why;          // static text about the error, or NULL
+    struct position position; // of the stream's newest publication
     bool recoverable, positioned, recovered, duplicate;
     struct publication *const *publications; // oldest first (newest first when reversed)
     size_t publication_count;
@@ -62,23 +62,24 @@ typedef void answer_fn(void *ctx, const struct answer *a);
 struct subscribe_params {
     struct str channel;
     const struct encoding *encoding;
-    bool recover;            // from here on
+    bool recover; // from here on
     struct position since;
-    bool epoch_unknown;      // the client sent an epoch that cannot be ours: not recovered
-    bool join_leave;         // hear of joins and leaves (where the namespace has them)
+    bool epoch_unknown; // the client sent an epoch that cannot be ours: not recovered
+    bool join_leave;    // hear of joins and leaves (where the namespace has them)
     bool server_side;
-    bool authorized;         // by a token or the API: the namespace's subscribe option is not asked
-    bool presence_off;       // does not show in presence
-    bool positioned;         // wants offset and epoch
-    struct filter *filter;   // ownership goes to the subscription (also on error)
-    struct str info;         // channel info
+    bool authorized;       // by a token or the API: the namespace's subscribe option is not asked
+    bool presence_off;     // does not show in presence
+    bool positioned;       // wants offset and epoch
+    struct filter *filter; // ownership goes to the subscription (also on error)
+    struct str info;       // channel info
     int64_t expire_at;
 };
 
-/* Fills subscription, position, recoverable, positioned, recovered, publications (the missed ones, or
- * with the cache option the last one). The cursor is registered before history is read, and live
+/* Fills subscription, position, recoverable, positioned, recovered, publications (the missed ones,
+ * or with the cache option the last one). The cursor is registered before history is read, and live
  * frames leave after what done() sends. Errors: ERR_ALREADY_SUBSCRIBED, ERR_LIMIT_EXCEEDED,
- * ERR_PERMISSION_DENIED, ERR_BAD_REQUEST (name). If the session has closed meanwhile: ERR_EXPIRED. */
+ * ERR_PERMISSION_DENIED, ERR_BAD_REQUEST (name). If the session has closed meanwhile: ERR_EXPIRED.
+ */
 void hub_subscribe(struct session *s, const struct subscribe_params *p, answer_fn *done, void *ctx);
 
 /* At once; nothing is told to the client. */
@@ -92,8 +93,8 @@ struct publish_params {
     uint64_t exclude;           // session id
     bool skip_history;
 };
-/* Fills position (offset 0 without history) and duplicate (idempotency key seen: position is that of
- * the first). */
+/* Fills position (offset 0 without history) and duplicate (idempotency key seen: position is that
+ * of the first). */
 void hub_publish(struct hub *hub, const struct publish_params *p, answer_fn *done, void *ctx);
 
 /* Fills presence, client_count, user_count. ERR_NOT_AVAILABLE: the namespace has none. */
@@ -125,14 +126,14 @@ enum control { CONTROL_DISCONNECT, CONTROL_SUBSCRIBE, CONTROL_UNSUBSCRIBE, CONTR
 struct control_params {
     enum control verb;
     struct str tenant;
-    struct str user;   // all sessions of the user; "": only by client
-    struct str client; // the client with this id (text UUID); "": all of the user
+    struct str user;          // all sessions of the user; "": only by client
+    struct str client;        // the client with this id (text UUID); "": all of the user
     struct str except_client; // disconnect: spared
-    struct str channel; // (un)subscribe; unsubscribe "": all channels
+    struct str channel;       // (un)subscribe; unsubscribe "": all channels
     enum close_reason reason;
-    unsigned code;     // disconnect, unsubscribe; 0: the default
+    unsigned code; // disconnect, unsubscribe; 0: the default
     struct str text;
-    struct str info;   // subscribe: channel info
+    struct str info; // subscribe: channel info
     bool recover;
     struct position since;
     int64_t expire_at; // refresh

@@ -8,19 +8,19 @@
 #include "base/str.h"
 
 struct channel_options {
-    uint32_t history_count;     // publications kept; 0: none, and no offsets
-    uint64_t history_bytes;     // and no more than this together
-    uint64_t history_ttl_ms;    // and no longer than this; 0: for ever
-    uint32_t subscribers_max;   // 0: no limit of its own
-    bool presence;              // who is there can be asked
-    bool join_leave;            // and is told to those who want to hear it
-    bool client_publish;        // clients may publish, not only back ends
-    bool client_subscribe;      // clients may subscribe without a subscription token
-    bool client_history;        // subscribers may read the history
-    bool client_presence;       // subscribers may ask who is there
-    bool recover;               // subscribers are told offset and epoch, and may recover
-    bool cache;                 // a new subscriber gets the last publication at once
-    bool durable;               // kept by the store
+    uint32_t history_count;   // publications kept; 0: none, and no offsets
+    uint64_t history_bytes;   // and no more than this together
+    uint64_t history_ttl_ms;  // and no longer than this; 0: for ever
+    uint32_t subscribers_max; // 0: no limit of its own
+    bool presence;            // who is there can be asked
+    bool join_leave;          // and is told to those who want to hear it
+    bool client_publish;      // clients may publish, not only back ends
+    bool client_subscribe;    // clients may subscribe without a subscription token
+    bool client_history;      // subscribers may read the history
+    bool client_presence;     // subscribers may ask who is there
+    bool recover;             // subscribers are told offset and epoch, and may recover
+    bool cache;               // a new subscriber gets the last publication at once
+    bool durable;             // kept by the store
 };
 
 struct namespace_options {
@@ -31,15 +31,15 @@ struct namespace_options {
 struct policy {
     const struct namespace_options *namespaces;
     size_t namespace_count;
-    uint32_t channel_name_max;         // bytes
-    uint32_t channels_max;             // per node
+    uint32_t channel_name_max; // bytes
+    uint32_t channels_max;     // per node
     uint32_t channels_per_session_max;
-    uint64_t feed_bytes_max;           // encoded frames kept per channel and encoding
-    uint64_t presence_grace_ms;        // a client that comes back within it never left
+    uint64_t feed_bytes_max;    // encoded frames kept per channel and encoding
+    uint64_t presence_grace_ms; // a client that comes back within it never left
     uint64_t idempotency_ttl_ms;
-    uint32_t idempotency_max;          // keys remembered per channel
-    uint64_t epoch_idle_ms;            // an empty channel without history is forgotten at once, one
-                                       // with a stream after this
+    uint32_t idempotency_max; // keys remembered per channel
+    uint64_t epoch_idle_ms;   // an empty channel without history is forgotten at once, one
+                              // with a stream after this
 };
 
 /* The namespace of a channel: the part before the first ':', or "". */
@@ -47,7 +47,8 @@ struct str channel_namespace(struct str channel);
 const struct channel_options *policy_of(const struct policy *p, struct str channel);
 /* "project:*" and "*" follow whole namespaces. */
 bool channel_is_pattern(struct str channel);
-/* Printable UTF-8 without spaces and control characters, not empty, not too long. ret_why: static. */
+/* Printable UTF-8 without spaces and control characters, not empty, not too long. ret_why: static.
+ */
 bool channel_name_ok(const struct policy *p, struct str channel, const char **ret_why);
 
 #endif

@@ -30,11 +30,11 @@ struct publication {
     int64_t time_ms;  // wall clock
     uint64_t exclude; // session that does not get it; 0: none
     struct str tenant, channel;
-    struct str type;  // "" or the event's type
-    struct str data;  // JSON bytes, exactly as they came in
-    struct str tags;  // raw JSON object of strings, or ""
-    struct str info;  // raw JSON client info {"user":..,"client":..,...}, or ""
-    struct str id;    // the publisher's own id (idempotency key), or ""
+    struct str type; // "" or the event's type
+    struct str data; // JSON bytes, exactly as they came in
+    struct str tags; // raw JSON object of strings, or ""
+    struct str info; // raw JSON client info {"user":..,"client":..,...}, or ""
+    struct str id;   // the publisher's own id (idempotency key), or ""
     char bytes[];
 };
 

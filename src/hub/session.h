@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "hub/publication.h"
 
+struct answer;
 struct hub;
 struct session;
 struct subscription;
@@ -38,16 +39,17 @@ struct session_ops {
     const char *dialect;
     /* How a server-side subscription of this session is encoded. */
     const struct encoding *(*encoding)(struct session *s);
-    /* The API or a token made it follow a channel: tell the client. */
-    void (*subscribed)(struct session *s, struct subscription *sub);
+    /* The API made it follow a channel: tell the client. */
+    void (*subscribed)(struct session *s, struct subscription *sub, const struct answer *a);
     /* It no longer follows channel and did not ask for that. */
     void (*unsubscribed)(struct session *s, struct str channel, unsigned code, struct str reason);
     /* Must end soon, with this reason (and code and text unless 0). */
     void (*disconnect)(struct session *s, enum close_reason reason, unsigned code, struct str text);
     /* The session's new time of expiry (seconds since 1970; 0: none). NULL: not supported. */
     void (*refreshed)(struct session *s, int64_t expire_at);
-    /* The client was too slow for the log of one channel: these are the missed publications, to be
-     * sent as ordinary messages. NULL: cannot be done, the session is closed (CLOSE_SLOW). */
+    /* Publications that did not come through the log (the client was too slow for it, or recovered
+     * more than one answer holds), to be sent as ordinary messages, in order. NULL: cannot be
+     * done, a slow session is closed (CLOSE_SLOW). */
     void (*resync)(struct session *s, struct subscription *sub, struct publication *const *pubs,
                    size_t count);
     /* Nobody holds it any more: free it. */
@@ -60,16 +62,18 @@ struct session {
     struct hub *hub;
     const struct session_ops *ops;
     struct sink *sink;
-    uint64_t id; // unique in the node
-    uint8_t client[16]; // the client's id, a UUID
+    uint64_t id;             // unique in the node
+    uint8_t client[16];      // the client's id, a UUID
     struct str tenant, user; // the dialect's memory, constant while open; user "": anonymous
-    struct str info;    // raw JSON given by the token for presence and publications, or ""
+    struct str info;         // raw JSON given by the token for presence and publications, or ""
     struct subscription *subscriptions; // linked by next
     uint32_t subscription_count;
-    uint32_t refs;      // the dialect's own, and one per request under way
-    uint8_t state;      // enum session_state
+    uint32_t refs;         // the dialect's own, and one per request under way
+    uint8_t state;         // enum session_state
     uint64_t connected_ms; // loop clock
-    struct list link;   // in the hub's list of sessions
+    struct list link;      // in the hub's list of sessions
+    struct list of_user;   // in the list of its user's sessions
+    struct user *by_user;  // private to the hub; NULL: anonymous
 };
 
 enum { SUBSCRIPTION_JOINING, SUBSCRIPTION_ACTIVE, SUBSCRIPTION_ENDED };
@@ -87,7 +91,8 @@ struct subscription {
     char bytes[];
 };
 
-/* s: zeroed except what the dialect set (client, tenant, user, info). One reference is the dialect's. */
+/* s: zeroed except what the dialect set (client, tenant, user, info). One reference is the
+ * dialect's. */
 bool session_open(struct session *s, struct hub *hub, const struct session_ops *ops,
                   struct sink *sink);
 /* Leaves every channel; gives the dialect's reference back. */

@@ -19,6 +19,7 @@
 
 struct conn;
 struct flusher;
+struct own_bytes;
 struct tls;
 
 struct conn_handler {
@@ -37,22 +38,27 @@ enum conn_state { CONN_OPEN, CONN_LINGERING, CONN_CLOSED, CONN_STATE_COUNT };
 
 struct conn {
     struct io io;
-    struct sink sink;           // dialects join cursors to it
-    struct flusher *flusher;    // of this loop
+    struct sink sink;        // dialects join cursors to it
+    struct flusher *flusher; // of this loop
     const struct conn_handler *handler;
-    void *owner;                // whose connection this is; belongs to whoever set the handler
-    struct tls *tls;            // NULL: plain
-    struct buf *out;            // own bytes; NULL: none
-    uint32_t out_sent;          // of out, already written
+    void *owner;           // whose connection this is; belongs to whoever set the handler
+    struct tls *tls;       // NULL: plain
+    struct own_bytes *out; // own bytes; NULL: none
     uint32_t out_max;
-    struct chunk *tail;         // a frame that was written in part; NULL: none
+    struct chunk *tail; // a frame that was written in part; NULL: none
     uint32_t tail_at, tail_end;
-    uint8_t state;              // enum conn_state, written by conn_go() only
-    uint8_t reason;             // enum close_reason
-    bool reading_paused, reported, in_handler;
+    uint8_t state;  // enum conn_state, written by conn_go() only
+    uint8_t reason; // enum close_reason
+    bool reading_paused, in_handler, saw_end;
     struct timer linger;
     struct addr peer;
     struct grave grave;
+};
+
+/* Private to net: bytes waiting for the socket, in one block of the pool. */
+struct own_bytes {
+    uint32_t len, sent;
+    char bytes[];
 };
 
 /* Takes over the connected socket fd. tls: a session made for it, or NULL. False: the loop refused;
@@ -82,7 +88,12 @@ void conn_resume_reading(struct conn *c);
  * begun). For a carrier that has said goodbye and waits for its peer's goodbye. */
 void conn_stop_feeds(struct conn *c);
 
-/* Writes what is queued (own bytes only), then closes; at most linger_ms later. Feeds are left. */
+/* From now on nothing of the feeds leaves: only own bytes. For a close message that must be last.
+ */
+void conn_stop_feeds(struct conn *c);
+
+/* Writes what is queued (own bytes only), then closes; at most linger_ms later. What the peer still
+ * sends is thrown away. The owner leaves its feeds in closed() at the latest. */
 void conn_close(struct conn *c, enum close_reason reason, uint32_t linger_ms);
 /* Closes without writing what is queued; RST rather than FIN. */
 void conn_abort(struct conn *c, enum close_reason reason);
@@ -94,12 +105,11 @@ struct flusher {
     struct work work;
     struct loop *loop;
     struct outflow outflow;
-    char *read_buf;        // shared by all connections of the loop
-    size_t read_buf_size;
-    struct list spare_bufs; // private
-    uint64_t bytes_in, bytes_out, sends, open_count;
-    uint32_t spare_count;
-    /* Called when a feed has been delivered to everybody: time from append to the last write. */
+    char *read_buf; // shared by all connections of the loop
+    _Atomic uint64_t bytes_in, bytes_out, sends, frames_out, own_bytes_waiting;
+    _Atomic uint64_t open_count;
+    _Atomic uint64_t closes[CLOSE_REASON_COUNT];
+    /* When a feed has been offered to everybody: time from append to then. May be NULL. */
     void (*observe_latency)(void *ctx, uint64_t ns);
     void *observe_ctx;
 };
