@@ -32,6 +32,11 @@ struct config_listener {
     unsigned line;
 };
 
+struct config_listeners {
+    struct config_listener *items;
+    size_t count;
+};
+
 enum config_require { REQUIRE_AUTO, REQUIRE_YES, REQUIRE_NO };
 enum config_ack { ACK_STORE, ACK_MEMORY }; // when a publish of a durable namespace is acknowledged
 
@@ -54,6 +59,11 @@ struct config_endpoint {
     unsigned line;
 };
 
+struct config_endpoints {
+    struct config_endpoint *items;
+    size_t count;
+};
+
 /* Beside policy.namespaces, in the same order: what the hub does not ask. */
 struct config_namespace {
     int ack; // enum config_ack
@@ -61,10 +71,8 @@ struct config_namespace {
 };
 
 struct config {
-    struct config_listener *listeners;
-    size_t listener_count;
-    struct config_listener *internal; // 0 or more: console, API, metrics and health only here
-    size_t internal_count;
+    struct config_listeners listen;
+    struct config_listeners internal_listen; // if any: console, API, metrics and health only here
     struct config_tls tls;
     uint32_t loops; // 0: one per core
     struct str store, cluster, data_dir;
@@ -83,9 +91,9 @@ struct config {
     } auth;
 
     struct {
-        int level; // enum log_level
-        bool json;
-        int format; // 0 auto, 1 text, 2 json; json above is the outcome without a terminal's say
+        int level;  // enum log_level
+        bool json;  // what format comes to
+        int format; // 0: JSON unless standard error is a terminal, 1: text, 2: JSON
     } log;
 
     struct {
@@ -99,7 +107,8 @@ struct config {
     struct {
         uint32_t message_max_bytes;
         uint32_t ping_interval_ms, pong_timeout_ms, close_timeout_ms;
-        uint32_t heartbeat_interval_ms; // JSON heartbeats of the dialects that have them
+        uint32_t heartbeat_interval_ms,
+            heartbeat_timeout_ms; // JSON heartbeats, where a dialect has them
         bool deflate;
         uint32_t deflate_min_bytes;
     } websocket;
@@ -134,8 +143,7 @@ struct config {
 
     struct policy policy;                // complete: ready for the hub, namespaces included
     struct config_namespace *namespaces; // policy.namespace_count of them
-    struct config_endpoint *endpoints;
-    size_t endpoint_count;
+    struct config_endpoints endpoints;
 
     struct str file;              // what was read, or empty
     struct config_memory *memory; // private
@@ -168,8 +176,10 @@ void config_destroy(struct config **c);
  * A flag without its value comes back with value NULL. */
 bool config_flag_take(int argc, char **argv, int *i, struct config_flag *ret);
 
-/* True: without TLS, tokens and keys this address is fit for. */
-bool config_address_is_local(struct str address);
+/* Whether a client must bring a token (auth.require_token, with auto decided): auto wants one when
+ * a key to check it is configured and an address can be reached from other machines. A token that
+ * comes unasked is verified all the same. */
+bool config_token_required(const struct config *c);
 
 /* The four texts of `recado config` and of --help. False: no room. */
 bool config_write_default(struct buf *out);                           // commented YAML
