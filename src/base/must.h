@@ -16,6 +16,6 @@ _Noreturn void must_fail(const char *cond, const char *file, int line, const cha
     } while (0)
 
 /* The object of type that holds member at address ptr. */
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

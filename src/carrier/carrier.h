@@ -47,8 +47,8 @@ struct carrier {
     const struct carrier_ops *ops;
     const struct framing *framing; // of this peer: constant after the handshake
     const struct carrier_handler *handler;
-    void *ctx;           // the dialect's session
-    struct conn *conn;   // its loop, sink and peer address
+    void *ctx;         // the dialect's session
+    struct conn *conn; // its loop, sink and peer address
 };
 
 /* One message to this peer only; copied. */

@@ -11,12 +11,12 @@
 
 struct ws_options {
     uint32_t message_max_bytes;
-    uint32_t ping_interval_ms; // protocol pings; 0: none
-    uint32_t pong_timeout_ms;  // without any sign of life after a ping: CLOSE_NO_PONG
-    uint32_t close_timeout_ms; // for the peer's half of the close handshake
-    uint32_t out_max_bytes;    // own bytes waiting for the socket
-    bool deflate;              // accept permessage-deflate when offered
-    bool text_only;            // a binary message closes with 1003
+    uint32_t ping_interval_ms;      // protocol pings; 0: none
+    uint32_t pong_timeout_ms;       // without any sign of life after a ping: CLOSE_NO_PONG
+    uint32_t close_timeout_ms;      // for the peer's half of the close handshake
+    uint32_t out_max_bytes;         // own bytes waiting for the socket
+    bool deflate;                   // accept permessage-deflate when offered
+    bool text_only;                 // a binary message closes with 1003
     const struct str *subprotocols; // accepted ones, in order of preference
     size_t subprotocol_count;
 };
@@ -26,6 +26,12 @@ struct ws_options {
  * the carrier. */
 struct carrier *ws_accept(struct http_request *r, const struct ws_options *o,
                           const struct carrier_handler *handler, void *ctx);
+
+/* The framings of this carrier: what carrier->framing points to. */
+extern const struct framing ws_framing_text;
+extern const struct framing ws_framing_binary;
+/* Text, deflated where it pays; window_bits: 9 to 15. */
+const struct framing *ws_framing_deflate(int window_bits);
 
 /* The request asks for a WebSocket. */
 bool ws_is_handshake(const struct http_request *r);

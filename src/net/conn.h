@@ -84,10 +84,6 @@ size_t conn_pending(const struct conn *c);
 void conn_pause_reading(struct conn *c);
 void conn_resume_reading(struct conn *c);
 
-/* From now on no frame of a feed is begun: only own bytes leave (and the rest of a frame that was
- * begun). For a carrier that has said goodbye and waits for its peer's goodbye. */
-void conn_stop_feeds(struct conn *c);
-
 /* From now on nothing of the feeds leaves: only own bytes. For a close message that must be last.
  */
 void conn_stop_feeds(struct conn *c);
