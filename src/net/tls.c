@@ -353,13 +353,15 @@ static struct str gather_record(struct gather g, char scratch[TLS_RECORD_MAX])
     return (struct str){scratch, n};
 }
 
+/* Of the calling thread; empty between two calls. */
+static _Thread_local char record_scratch[TLS_RECORD_MAX];
+
 static ssize_t send_records(struct tls *t, const struct iovec *iov, int n)
 {
-    static _Thread_local char scratch[TLS_RECORD_MAX]; // empty between two calls
     struct gather g = {iov, n, 0};
     ssize_t taken = 0;
     for (;;) {
-        struct str record = gather_record(g, scratch);
+        struct str record = gather_record(g, record_scratch);
         if (record.n == 0)
             return taken;
         ssize_t sent = write_record(t, record.p, record.n);
