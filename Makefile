@@ -1,5 +1,7 @@
 # The words of this project; `make help` lists them. CMake does the building.
 PREFIX ?= /usr/local
+LISTEN ?= 127.0.0.1:8000
+DATA ?= recado-data
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
@@ -9,7 +11,7 @@ build: ## build build/recado, optimised
 	@cmake --build build --parallel $(JOBS)
 
 run: build ## build, then serve http://127.0.0.1:8000 with its data in ./recado-data
-	exec build/recado serve --listen 127.0.0.1:8000 --data recado-data
+	@exec build/recado serve --listen $(LISTEN) --data $(DATA)
 
 test: ## build in three ways and run every test; the last line counts them
 	@scripts/deps build test

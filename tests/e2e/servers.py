@@ -69,7 +69,9 @@ class Recado:
         self.binary = Path(binary or BINARY)
         self.config = config
         self.args = [str(a) for a in args]
-        self.env = env
+        self.env = dict(env or {})
+        if "drain" not in config:
+            self.env.setdefault("RECADO_SHUTDOWN_DRAIN", "300ms")  # clients are let go quickly
         self.data = self.folder / "data"
         self.config_path = self.folder / "recado.yaml"
         self.process = None
