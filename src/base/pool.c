@@ -126,7 +126,7 @@ void *pool_alloc(size_t n)
 
 static struct block *block_from(const void *ptr)
 {
-    return (struct block *)((char *)(uintptr_t)ptr - BLOCK_HEAD);
+    return (void *)((char *)(uintptr_t)ptr - BLOCK_HEAD);
 }
 
 void pool_free(void *ptr)
