@@ -6,8 +6,8 @@
  * Thread:  the connection's loop; routers are built before the loops start and never change.
  * Memory:  the request belongs to the connection; its strings live until it is answered, taken over
  *          (http_take_conn) or its peer has gone. Nothing of HTTP is left after a take-over.
- * Failure: bad input is answered (400, 404, 405, 408, 411, 413, 414, 417, 426, 431, 501, 505) with a JSON
- *          error body and closed; a route never sees it. */
+ * Failure: bad input is answered (400, 404, 405, 408, 411, 413, 414, 417, 426, 431, 501, 505) with
+ * a JSON error body and closed; a route never sees it. */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
@@ -45,10 +45,10 @@ struct http_request {
     size_t header_count;
     struct str body;
     bool keep_alive, upgrade; // upgrade: "Connection: upgrade" was said
-    struct str param;    // what the last part of a pattern "/ws/project/{id}" matched, decoded
-    void *route_ctx;     // as given to http_router_add()
+    struct str param;         // what the last part of a pattern "/ws/project/{id}" matched, decoded
+    void *route_ctx;          // as given to http_router_add()
     const struct http_server *server;
-    struct addr peer;    // of the socket, or of X-Forwarded-For behind a trusted proxy
+    struct addr peer; // of the socket, or of X-Forwarded-For behind a trusted proxy
     bool tls;
     /* For a route that answers later: called when the peer goes first; the request is gone then. */
     void (*gone)(struct http_request *r, void *ctx);
@@ -103,16 +103,17 @@ bool http_router_add(struct http_router *rt, unsigned methods, const char *patte
 void http_router_set_fallback(struct http_router *rt, http_route_fn *handle, void *ctx);
 
 struct http_options {
-    size_t head_max_bytes;      // request line and headers: 16 KiB
-    size_t body_max_bytes;      // 1 MiB
-    uint32_t head_timeout_ms;   // from the first byte of a request (and from accept): 10 s
-    uint32_t body_timeout_ms;   // 30 s
-    uint32_t idle_timeout_ms;   // keep-alive: 75 s
+    size_t head_max_bytes;    // request line and headers: 16 KiB
+    size_t body_max_bytes;    // 1 MiB
+    uint32_t head_timeout_ms; // from the first byte of a request (and from accept): 10 s
+    uint32_t body_timeout_ms; // 30 s
+    uint32_t idle_timeout_ms; // keep-alive: 75 s
     uint32_t requests_per_connection_max;
-    uint32_t out_max_bytes;     // per connection
-    const struct str *origins;  // allowed origins; "*": any. None: same origin only
+    uint32_t out_max_bytes; // per connection, 256 KiB at least
+    /* What the two lists point to must outlive the server. */
+    const struct str *origins; // allowed: "*": any, "https://*.example": one star. None: own only
     size_t origin_count;
-    const struct str *trusted_proxies; // addresses whose X-Forwarded-For is believed
+    const struct str *trusted_proxies; // "10.0.0.0/8", "::1", "unix": X-Forwarded-For is believed
     size_t trusted_proxy_count;
 };
 
@@ -120,11 +121,15 @@ struct http_options {
 struct http_server;
 struct http_server *http_server_create(struct flusher *f, const struct http_router *rt,
                                        const struct http_options *o);
+/* All its connections are gone: http_server_stop(), then turns of the loop. Connections that were
+ * taken over do not count. */
 void http_server_destroy(struct http_server **sp);
 /* A socket that was just accepted. Takes fd over in every case. */
 void http_server_accept(struct http_server *s, int fd, const struct addr *peer, struct tls *tls);
 /* In a drain: answers carry "Connection: close", idle connections are closed. */
 void http_server_drain(struct http_server *s);
+/* Ends every connection that is still HTTP's, at once. */
+void http_server_stop(struct http_server *s);
 struct loop *http_server_loop(const struct http_server *s);
 
 struct http_stats {

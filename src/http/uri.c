@@ -1,0 +1,80 @@
+/*
+ * uri.c - percent-encoding, and the parameters of a query.
+ * Always true: what is decoded has no NUL byte, and a '%' that two hex digits do not follow is
+ * refused rather than passed on.
+ */
+#include "http/http_priv.h"
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Takes one byte's worth from *s; -1: badly encoded. */
+static int decode_next(struct str *s, bool plus_is_space)
+{
+    char c = s->p[0];
+    size_t used = 1;
+    if (c == '%') {
+        int high = s->n >= 3 ? hex_digit(s->p[1]) : -1;
+        int low = s->n >= 3 ? hex_digit(s->p[2]) : -1;
+        if (high < 0 || low < 0 || high + low == 0)
+            return -1;
+        c = (char)(high * 16 + low);
+        used = 3;
+    } else if (c == '+' && plus_is_space) {
+        c = ' ';
+    }
+    *s = str_skip(*s, used);
+    return (unsigned char)c;
+}
+
+bool percent_decode(struct str s, bool plus_is_space, char *at, size_t cap, size_t *ret_len)
+{
+    size_t len = 0;
+    while (s.n > 0) {
+        int c = decode_next(&s, plus_is_space);
+        if (c < 0 || len == cap)
+            return false;
+        at[len++] = (char)c;
+    }
+    *ret_len = len;
+    return true;
+}
+
+static bool decodes_to(struct str coded, struct str plain)
+{
+    while (coded.n > 0 && plain.n > 0) {
+        if (decode_next(&coded, true) != (unsigned char)plain.p[0])
+            return false;
+        plain = str_skip(plain, 1);
+    }
+    return coded.n == 0 && plain.n == 0;
+}
+
+bool http_query_nth(const struct http_request *r, struct str name, size_t nth, char *at, size_t cap,
+                    struct str *ret)
+{
+    struct str rest = r->query;
+    while (rest.n > 0) {
+        struct str value = str_cut(&rest, '&');
+        struct str key = str_cut(&value, '=');
+        if (!decodes_to(key, name) || nth-- > 0)
+            continue;
+        size_t len;
+        if (!percent_decode(value, true, at, cap, &len))
+            return false;
+        *ret = (struct str){at, len};
+        return true;
+    }
+    return false;
+}
+
+bool http_query(const struct http_request *r, struct str name, char *at, size_t cap,
+                struct str *ret)
+{
+    return http_query_nth(r, name, 0, at, cap, ret);
+}
