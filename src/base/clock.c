@@ -22,9 +22,12 @@ int64_t clock_wall_ms(void)
 
 size_t iso_time_ms(int64_t wall_ms, char ret[ISO_TIME_MAX])
 {
-    time_t s = (time_t)(wall_ms / 1000);
+    int64_t ms = wall_ms % 1000;
+    if (ms < 0)
+        ms += 1000; // before 1970 seconds count down too
+    time_t s = (time_t)((wall_ms - ms) / 1000);
     struct tm tm;
     gmtime_r(&s, &tm);
     size_t n = strftime(ret, ISO_TIME_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-    return n + (size_t)snprintf(ret + n, ISO_TIME_MAX - n, ".%03dZ", (int)(wall_ms % 1000));
+    return n + (size_t)snprintf(ret + n, ISO_TIME_MAX - n, ".%03dZ", (int)ms);
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -40,19 +41,33 @@ bool log_enabled(enum log_level level)
     return (int)level >= atomic_load_explicit(&log_least, memory_order_relaxed);
 }
 
-/* Escapes as JSON does; returns the bytes written, never more than room. */
+enum { ESCAPED_MAX = 8 }; // bytes that one character may become, and a terminator
+
+/* Escapes as JSON does one character of step bytes; 0: the byte at c is no UTF-8. */
+static size_t escape_char(char *out, const char *c, size_t step)
+{
+    unsigned char byte = (unsigned char)*c;
+    if (step == 0)
+        return (size_t)snprintf(out, ESCAPED_MAX, log_json ? "\\ufffd" : "\\x%02x", byte);
+    if (byte == '\n')
+        return (size_t)snprintf(out, ESCAPED_MAX, "\\n");
+    if (byte < 0x20 || byte == 0x7f)
+        return (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", byte);
+    if (log_json && (byte == '"' || byte == '\\'))
+        return (size_t)snprintf(out, ESCAPED_MAX, "\\%c", byte);
+    memcpy(out, c, step);
+    return step;
+}
+
+/* Returns the bytes written, never more than room. */
 static size_t escape_text(char *out, size_t room, const char *in)
 {
+    const char *end = in + strlen(in);
     size_t n = 0;
-    for (const unsigned char *c = (const unsigned char *)in; *c != '\0' && n + 6 < room; c++) {
-        if (*c == '\n')
-            n += (size_t)snprintf(out + n, room - n, "\\n");
-        else if (*c < 0x20 || *c == 0x7f)
-            n += (size_t)snprintf(out + n, room - n, "\\u%04x", *c);
-        else if (log_json && (*c == '"' || *c == '\\'))
-            n += (size_t)snprintf(out + n, room - n, "\\%c", *c);
-        else
-            out[n++] = (char)*c;
+    while (in < end && n + ESCAPED_MAX < room) {
+        size_t step = utf8_sequence(in, end);
+        n += escape_char(out + n, in, step);
+        in += step > 0 ? step : 1;
     }
     return n;
 }
