@@ -1,0 +1,160 @@
+"""The load generators: what each is called with, and one form for what they answer.
+
+`recado bench` is the project's own. `fan` is a neutral one that some measure with instead; the two
+must agree. Either gets one core for itself.
+"""
+import dataclasses
+import json
+import math
+import os
+import subprocess
+
+from .servers import PATHS, Trouble
+
+MORE_S = 90  # for connecting thousands of clients to a slow server
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    mode: str = "fanout"  # fanout, echo, connections
+    subs: int = 1000
+    size: int = 64
+    window: int = 1
+    rate: float = 0  # messages per second; 0: closed loop
+    time_s: float = 1.0
+    warm_s: float = 0.3
+    deflate: bool = False
+    tls: bool = False
+    subscribe: bool = True  # idle connections subscribe to one channel
+    source: int = 0  # number of the first source address
+
+
+class Fan:
+    """The command lines of the neutral generator, one per protocol."""
+
+    def __init__(self, path):
+        self.path = path
+        self.name = "fan"
+
+    SUBSCRIBE = {
+        "native": (("-S", '{"id":1,"connect":{}}'),
+                   ("-S", '{"id":2,"subscribe":{"channel":"bench"}}'),
+                   ("-R", '"id":2,"subscribe"')),
+        "socketio": (("-S", "40"), ("-R", "40{"), ("-S", '420["join","bench"]'), ("-R", "430[")),
+    }
+    PUBLISH = {
+        "native": ("-O", '{"id":1,"connect":{}}', "-A", '"id":1,"connect"',
+                   "-F", '{"id":%d,"publish":{"channel":"bench","data":', "-T", "}}"),
+        "socketio": ("-O", "40", "-A", "40{", "-F", '42["msg",', "-T", "]"),
+    }
+
+    def command(self, server, running, work):
+        if work.tls:
+            raise Trouble("fan does not speak TLS")
+        sub, pub = PATHS[server.protocol]
+        mode = {"fanout": "fan", "echo": "echo", "connections": "idle"}[work.mode]
+        c = [self.path, "-M", mode, "-p", str(running.port), "-n", str(work.subs),
+             "-t", f"{work.time_s:g}", "-i", str(running.pid), "-a", str(work.source)]
+        if work.mode != "connections":
+            c += ["-b", "-s", str(work.size), "-u", f"{work.warm_s:g}"]
+            c += ["-r", f"{work.rate:g}"] if work.rate else ["-w", str(work.window)]
+        if work.mode == "echo":
+            return c + ["-P", server.echo]
+        c += ["-P", sub]
+        if server.protocol == "native":
+            c += ["--pong", "{}"]
+        elif server.protocol == "socketio":
+            c += ["--pong", "3"]
+        c += self.subscribing(server, work)
+        if work.mode == "fanout":
+            c += ["--http-pub", pub] if server.protocol == "nchan" else ["-Q", pub]
+            c += self.PUBLISH.get(server.protocol, ())
+        return c
+
+    def subscribing(self, server, work):
+        # Deflated frames are counted, not looked at: nothing to wait for, no lines to split.
+        c = []
+        for option, text in self.SUBSCRIBE.get(server.protocol, ()):
+            if work.subscribe or "subscribe" not in text:
+                if not (work.deflate and option == "-R" and server.protocol == "native"):
+                    c += [option, text]
+        if work.deflate:
+            c += ["-z"]
+        elif server.protocol == "native":
+            c += ["-L"]
+        return c
+
+
+class Own:
+    """recado bench."""
+
+    def __init__(self, path):
+        self.path = path
+        self.name = "recado bench"
+
+    def command(self, server, running, work):
+        base = f"{'wss' if work.tls else 'ws'}://127.0.0.1:{running.port}"
+        sub, pub = PATHS[server.protocol]
+        # A message on a WebSocket publishes with Nchan too.
+        protocol = "plain" if server.protocol == "nchan" else server.protocol
+        c = [self.path, "bench", work.mode, "--json", "--pid", str(running.pid),
+             "--time", f"{work.time_s:g}"]
+        if work.mode == "echo":
+            return c + ["--url", base + server.echo, "--connections", str(work.subs),
+                        "--size", str(work.size), "--window", str(work.window),
+                        "--warmup", f"{work.warm_s:g}"]
+        c += ["--url", base + sub, "--protocol", protocol]
+        if work.mode == "connections":
+            c += ["--connections", str(work.subs)] + (["--insecure"] if work.tls else [])
+            return c
+        c += ["--subs", str(work.subs), "--size", str(work.size),
+              "--warmup", f"{work.warm_s:g}"]
+        c += ["--rate", f"{work.rate:g}"] if work.rate else ["--window", str(work.window)]
+        if pub != sub:
+            c += ["--publish-url", base + pub]
+        return c + (["--deflate"] if work.deflate else [])
+
+
+def choose(text, recado):
+    """--generator: nothing, or fan:PATH."""
+    if not text or text == "recado":
+        return Own(recado)
+    kind, _, path = text.partition(":")
+    if kind != "fan" or not os.access(path, os.X_OK):
+        raise Trouble(f"--generator {text}: want recado, or fan:/path/to/fan")
+    return Fan(path)
+
+
+def start(command, cores):
+    return subprocess.Popen(["taskset", "-c", cores] + command, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process, work):
+    """The figures of a generator that was started."""
+    try:
+        out, err = process.communicate(timeout=work.time_s + work.warm_s + MORE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise Trouble("the generator did not come to an end") from None
+    for line in reversed(out.splitlines()):
+        try:
+            return figures(json.loads(line), work)
+        except ValueError:
+            continue
+    raise Trouble(f"no figures: {err.strip()[-300:] or 'exit ' + str(process.returncode)}")
+
+
+def figures(raw, work):
+    """What the tables need, under the same names for every generator; the rest stays in raw."""
+    row = {key: raw.get(key) for key in (
+        "deliveries_per_s", "deliveries_per_cpu_s", "server_load", "client_load", "p50_us",
+        "p99_us", "p999_us", "max_us", "backlog", "errors", "disorder")}
+    for key in ("p50_us", "p99_us", "p999_us", "max_us"):
+        row[key] = row[key] or None  # 0: not sampled
+    row["messages_per_s"] = (row["deliveries_per_s"] or 0) / work.subs
+    if row["deliveries_per_s"] is not None and not math.isfinite(row["deliveries_per_s"]):
+        raise Trouble("the generator measured nothing")
+    row["raw"] = raw
+    return row
