@@ -4,7 +4,7 @@ find_package(Threads REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(JOSE REQUIRED IMPORTED_TARGET jose jansson)
-pkg_check_modules(CYAML REQUIRED IMPORTED_TARGET libcyaml)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 
 # llhttp: Debian 13 has a library, Debian 12 ships its C sources with node-llhttp.

@@ -171,6 +171,9 @@ enum { CONFIG_FILE_MAX_BYTES = 1024 * 1024, CONFIG_FLAGS_MAX = 256 };
 bool config_load(const struct config_source *source, struct config **ret, struct buf *messages);
 void config_destroy(struct config **c);
 
+/* What RECADO_CONFIG names, for when no -c is given; NULL: nothing. */
+const char *config_file_default(char *const *env);
+
 /* If argv[*i] is a flag that sets a key ("--http.head_max=32KiB", "--listen ADDR", "--data DIR",
  * "--insecure"), fills *ret and steps *i over it and its value. False: it is not such a flag.
  * A flag without its value comes back with value NULL. */
