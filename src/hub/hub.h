@@ -142,6 +142,11 @@ struct control_params {
 /* Runs on every loop; fills affected. */
 void hub_control(struct hub *hub, const struct control_params *p, answer_fn *done, void *ctx);
 
+/* {"user":..,"client":..,"conn_info":..,"chan_info":..} as publications and joins carry it; info
+ * and channel_info are raw JSON and left out when "". False: no room. */
+bool client_info_write(struct buf *out, struct str client, struct str user, struct str info,
+                       struct str channel_info);
+
 /* ---- birth and figures ---- */
 
 /* loops[0..count): made before they run; policy must outlive the node. NULL: no memory. */

@@ -10,6 +10,7 @@
 #ifndef HUB_SESSION_H
 #define HUB_SESSION_H
 
+#include "base/buf.h"
 #include "base/close.h"
 #include "base/err.h"
 #include "base/feed.h"
@@ -43,7 +44,8 @@ struct session_ops {
     void (*subscribed)(struct session *s, struct subscription *sub, const struct answer *a);
     /* It no longer follows channel and did not ask for that. */
     void (*unsubscribed)(struct session *s, struct str channel, unsigned code, struct str reason);
-    /* Must end soon, with this reason (and code and text unless 0). */
+    /* Must end at the end of the turn, with this reason (and code and text unless 0);
+     * session_close() is not called inside. */
     void (*disconnect)(struct session *s, enum close_reason reason, unsigned code, struct str text);
     /* The session's new time of expiry (seconds since 1970; 0: none). NULL: not supported. */
     void (*refreshed)(struct session *s, int64_t expire_at);

@@ -116,7 +116,9 @@ static void gather_feeds(struct gather *g, struct conn *c, struct cursor *only)
         return;
     }
     for (struct cursor *cur = c->sink.cursors; cur != NULL; cur = cur->next_in_sink) {
-        if (cursor_behind(cur) && !cursor_overrun(cur))
+        if (cursor_overrun(cur))
+            c->sink.has_lost = true; // settled when the rest has been written
+        else if (cursor_behind(cur))
             gather_cursor(g, cur);
     }
 }
@@ -226,7 +228,7 @@ void flush_visit(struct conn *c)
 {
     if (c->state == CONN_CLOSED || c->sink.blocked)
         return;
-    if (c->sink.has_lost && !c->sink.closed && conn_is_drained(c))
+    if (!c->sink.closed && conn_is_drained(c))
         settle_overruns(c);
     if (c->state != CONN_CLOSED)
         flush_with(c, NULL);

@@ -1,0 +1,51 @@
+/*
+ * policy.c - what a channel may do and how much it may keep.
+ */
+#include "hub/policy.h"
+
+#include "base/utf8.h"
+
+struct str channel_namespace(struct str channel)
+{
+    const char *colon = channel.n ? memchr(channel.p, ':', channel.n) : NULL;
+    return (struct str){channel.p, colon ? (size_t)(colon - channel.p) : 0};
+}
+
+const struct channel_options *policy_of(const struct policy *p, struct str channel)
+{
+    static const struct channel_options nothing_said = {.client_subscribe = true};
+    const struct channel_options *other = &nothing_said;
+    struct str name = channel_namespace(channel);
+    for (size_t i = 0; i < p->namespace_count; i++) {
+        if (str_eq(p->namespaces[i].name, name))
+            return &p->namespaces[i].options;
+        if (str_eq(p->namespaces[i].name, STR("*")))
+            other = &p->namespaces[i].options;
+    }
+    return other;
+}
+
+bool channel_is_pattern(struct str channel)
+{
+    if (str_eq(channel, STR("*")))
+        return true;
+    return channel.n > 2 && memcmp(channel.p + channel.n - 2, ":*", 2) == 0 &&
+           memchr(channel.p, ':', channel.n) == channel.p + channel.n - 2;
+}
+
+bool channel_name_ok(const struct policy *p, struct str channel, const char **ret_why)
+{
+    *ret_why = NULL;
+    if (channel.n == 0)
+        *ret_why = "channel: must not be empty";
+    else if (channel.n > p->channel_name_max)
+        *ret_why = "channel: name is too long";
+    else if (!utf8_valid(channel))
+        *ret_why = "channel: name is not UTF-8";
+    for (size_t i = 0; *ret_why == NULL && i < channel.n; i++) {
+        unsigned char c = (unsigned char)channel.p[i];
+        if (c <= ' ' || c == 0x7f)
+            *ret_why = "channel: name has a space or control character";
+    }
+    return *ret_why == NULL;
+}

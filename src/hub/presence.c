@@ -1,0 +1,124 @@
+/*
+ * presence.c - who is in one channel.
+ *
+ * Always true between two calls: a member is in by_client and in all, or in neither; gone_count is
+ * the number of members with gone_at_ms set.
+ */
+#include "hub/presence.h"
+
+#include "base/must.h"
+
+#include <stdlib.h>
+
+void presence_init(struct presence *p)
+{
+    map_init(&p->by_client, UINT32_MAX);
+    list_init(&p->all);
+    p->gone_count = 0;
+}
+
+void presence_fini(struct presence *p)
+{
+    while (!list_empty(&p->all))
+        presence_remove(p, container_of(p->all.next, struct present, link));
+    map_fini(&p->by_client);
+}
+
+struct present *presence_find(const struct presence *p, const uint8_t client[16])
+{
+    struct map_node *n = map_find(&p->by_client, (struct str){(const char *)client, 16});
+    return n != NULL ? container_of(n, struct present, node) : NULL;
+}
+
+void presence_remove(struct presence *p, struct present *m)
+{
+    map_remove(&p->by_client, &m->node);
+    list_remove(&m->link);
+    p->gone_count -= m->gone_at_ms != 0;
+    free(m);
+}
+
+void presence_mark_gone(struct presence *p, struct present *m, uint64_t now_ms)
+{
+    if (m->gone_at_ms != 0)
+        return;
+    m->gone_at_ms = now_ms;
+    p->gone_count++;
+}
+
+static struct present *find_gone(const struct presence *p, struct str user)
+{
+    if (p->gone_count == 0 || user.n == 0)
+        return NULL;
+    list_each(it, &p->all)
+    {
+        struct present *m = container_of(it, struct present, link);
+        if (m->gone_at_ms != 0 && str_eq(m->user, user))
+            return m;
+    }
+    return NULL;
+}
+
+static struct str put(char **at, struct str s)
+{
+    struct str copy = {*at, s.n};
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return copy;
+}
+
+bool presence_add(struct presence *p, const uint8_t client[16], struct str user, struct str info,
+                  struct str channel_info, bool *ret_is_new)
+{
+    struct present *before = find_gone(p, user);
+    struct present *m = calloc(1, sizeof(*m) + user.n + info.n + channel_info.n);
+    if (m == NULL)
+        return false;
+    memcpy(m->client, client, 16);
+    char *at = m->bytes;
+    m->user = put(&at, user);
+    m->info = put(&at, info);
+    m->channel_info = put(&at, channel_info);
+    m->node.key = (struct str){(const char *)m->client, 16};
+    list_init(&m->link);
+    if (!map_add(&p->by_client, &m->node)) {
+        free(m);
+        return false;
+    }
+    list_add(&p->all, &m->link);
+    if (before != NULL)
+        presence_remove(p, before);
+    *ret_is_new = before == NULL;
+    return true;
+}
+
+uint32_t presence_client_count(const struct presence *p)
+{
+    return (uint32_t)p->by_client.count;
+}
+
+static int compare_users(const void *a, const void *b)
+{
+    struct str x = *(const struct str *)a, y = *(const struct str *)b;
+    if (x.n != y.n)
+        return x.n < y.n ? -1 : 1;
+    return x.n ? memcmp(x.p, y.p, x.n) : 0;
+}
+
+uint32_t presence_user_count(const struct presence *p)
+{
+    struct str *users = calloc(p->by_client.count + 1, sizeof(*users));
+    uint32_t n = 0, distinct = 0;
+    if (users == NULL)
+        return presence_client_count(p);
+    list_each(it, &p->all)
+    {
+        users[n++] = container_of(it, struct present, link)->user;
+    }
+    qsort(users, n, sizeof(*users), compare_users);
+    for (uint32_t i = 0; i < n; i++)
+        distinct += i == 0 || compare_users(&users[i - 1], &users[i]) != 0;
+    free(users);
+    return distinct;
+}

@@ -1,0 +1,198 @@
+/* priv.h - what the files of the hub share.
+ * Thread:  a hub's own loop; node's fields are constant after birth unless atomic.
+ * Memory:  see each struct.
+ * Failure: as hub.h says. */
+#ifndef HUB_PRIV_H
+#define HUB_PRIV_H
+
+#include "base/must.h"
+#include "base/pool.h"
+#include "hub/filter.h"
+#include "hub/history.h"
+#include "hub/hub.h"
+#include "hub/presence.h"
+
+#include <stdlib.h>
+
+enum { LOOPS_MAX = 64, RECOVER_ROUND_COUNT = 1000, RECOVER_ROUND_BYTES = 256 * 1024 };
+
+/* ---- figures: written by the hub's loop, read by anybody ---- */
+
+struct hub_counters {
+    _Atomic uint64_t sessions, channels, subscriptions, publishes, publish_bytes, joins, leaves;
+    _Atomic uint64_t recovered, not_recovered, resyncs, overruns, duplicates, refused;
+};
+
+static inline void count_up(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+static inline void count_down(_Atomic uint64_t *c, uint64_t n)
+{
+    count_up(c, (uint64_t)0 - n);
+}
+
+enum { DIALECTS_MAX = 16 };
+struct dialect_slot {
+    const char *_Atomic name;
+    _Atomic uint64_t sessions;
+};
+
+struct node {
+    struct hub *hubs[LOOPS_MAX];
+    unsigned count;
+    uint64_t seed; // of the channels' homes
+    const struct policy *_Atomic policy;
+    uint32_t sessions_max;
+    atomic_uint sessions;
+};
+
+struct hub {
+    struct node *node;
+    struct loop *loop;
+    struct outflow *outflow;
+    struct map channels; // home side: struct channel, by tenant\0channel
+    struct map fanouts;  // local side: struct fanout, by tenant\0channel
+    struct map patterns; // home side: struct pattern, by tenant\0pattern
+    struct map users;    // struct user, by tenant\0user
+    struct list sessions;
+    uint32_t local_pattern_count; // fanouts of patterns
+    uint64_t session_serial;
+    struct buf key, scratch;
+    struct hub_counters counters;
+    struct dialect_slot dialects[DIALECTS_MAX];
+};
+
+/* tenant\0name in hub->key: gone with the next call. */
+struct str hub_key(struct hub *hub, struct str tenant, struct str name);
+/* The same as one allocated block for an object that lives in a map. */
+char *key_copy(struct str key);
+struct str key_name(struct str key);
+struct str key_tenant(struct str key);
+struct hub *hub_home(struct hub *hub, struct str key);
+static inline const struct policy *hub_rules(const struct hub *hub)
+{
+    return atomic_load_explicit(&hub->node->policy, memory_order_acquire);
+}
+
+/* ---- local side: one channel's subscribers on this loop ---- */
+
+struct feed_of {
+    struct feed_of *next;
+    const struct encoding *encoding;
+    struct fanout *fanout;
+    struct feed feed;
+};
+
+struct fanout {
+    struct map_node node; // key: tenant\0channel, owned
+    struct hub *hub;
+    struct feed_of *feeds;
+    uint32_t subscriber_count; // joining ones included
+    uint32_t join_leave_count; // of them, want to hear of joins and leaves
+    bool pattern;
+};
+
+struct fanout *fanout_get(struct hub *hub, struct str tenant, struct str channel); // or makes one
+struct fanout *fanout_find(struct hub *hub, struct str key);
+/* Frees it when nobody is left. */
+void fanout_release(struct fanout *f);
+bool fanout_join(struct fanout *f, struct subscription *sub, const struct encoding *e);
+/* To the subscribers of the channel and of patterns that match it. */
+void hub_deliver(struct hub *hub, struct publication *p);
+
+/* ---- home side ---- */
+
+struct channel {
+    struct map_node node; // key: tenant\0channel, owned
+    struct hub *hub;
+    struct history history;
+    struct presence *presence; // NULL: nobody was ever shown here
+    struct idempotency *idempotency;
+    uint64_t offset; // of the newest publication
+    uint32_t epoch;
+    uint32_t subscriber_count;
+    uint64_t loops;        // bit i: loop i has subscribers
+    uint32_t *loop_counts; // subscribers per loop; NULL: none yet
+    uint64_t active_ms;    // loop clock: of the last publication or departure
+    struct timer expiry;   // history by age, gone clients, the channel itself
+};
+
+struct pattern {
+    struct map_node node; // key: tenant\0pattern, owned
+    uint64_t loops;
+};
+
+struct channel *channel_find(struct hub *home, struct str key);
+struct channel *channel_get(struct hub *home, struct str key); // or makes one; NULL: limit, memory
+const struct channel_options *channel_policy(const struct channel *ch);
+/* Forgets it if nothing is left to remember; otherwise arms its expiry. */
+void channel_settle(struct channel *ch);
+void channel_destroy(struct channel *ch);
+
+enum err channel_publish(struct hub *home, struct str key, struct publication *p,
+                         struct str idempotency_key, bool skip_history, struct answer *ret);
+/* Joins and leaves: no offset, no history. */
+void channel_announce(struct channel *ch, enum publication_kind kind, const struct present *m);
+
+/* The publications behind since, at most count and bytes; references are added. Fills position and
+ * recovered of *ret. */
+struct recover_limits {
+    uint32_t count;
+    uint64_t bytes;
+};
+struct publication **history_after(const struct channel *ch, uint64_t offset,
+                                   struct recover_limits most, size_t *ret_count);
+
+struct idempotency;
+bool idempotency_find(struct channel *ch, struct str key, struct position *ret);
+void idempotency_add(struct channel *ch, struct str key, struct position at);
+void idempotency_destroy(struct idempotency **ip);
+
+/* ---- requests: a verb on its way ---- */
+
+struct text_block;
+
+struct request {
+    struct mail mail;
+    struct hub *origin;
+    unsigned at;                                     // of a round: the loop it is on
+    void (*run)(struct request *r, struct hub *hub); // at home, or on every loop
+    void (*finish)(struct request *r);  // back on its origin, before done(); may be NULL
+    void (*release)(struct request *r); // frees what run() made; may be NULL
+    answer_fn *done;
+    void *ctx;
+    struct answer answer;
+    struct str key;          // tenant\0channel, inside the request
+    struct session *session; // referenced; NULL: none
+    struct subscription *subscription;
+    void *verb; // the verb's own part, inside the request
+    struct publication **pubs;
+    size_t pub_count;
+    struct buf made;          // strings and arrays of the answer
+    struct text_block *texts; // strings of lists
+    char bytes[];
+};
+
+/* A zeroed request with room for the verb's own part and a copy of the key. */
+struct request *request_make(struct hub *origin, size_t verb_size, struct str key);
+/* Copies s behind the verb's part; the room must have been asked for in extra. */
+struct request *request_make_with(struct hub *origin, size_t verb_size, struct str key,
+                                  size_t extra, char **ret_extra);
+void request_home(struct request *r);  // to the home of its key and back
+void request_round(struct request *r); // through every loop and back
+void answer_error(answer_fn *done, void *ctx, enum err e, const char *why);
+
+/* Leaving: tells the home that sub is gone. quiet: the connection broke, presence may wait. */
+void subscription_leave_home(struct subscription *sub, bool quiet);
+void subscription_end(struct subscription *sub, bool quiet);
+/* The next round of what a subscription has missed; see session_ops.resync. */
+void subscription_resync(struct subscription *sub);
+
+struct user {
+    struct map_node node; // key: tenant\0user, owned
+    struct list sessions; // by session.of_user
+};
+
+#endif
