@@ -161,6 +161,7 @@ static bool loop_do_turn(struct loop *l, int wait_ms)
     bool more = loop_deliver(l);
     count(&l->timer_total, wheel_turn(&l->wheel, loop_now_ms(l) / LOOP_TICK_MS));
     more |= loop_do_works(l);
+    more |= l->graves != NULL; // what is said at a burial may have to be sent
     loop_bury_all(l);
     count(&l->turns, 1);
     return more;
