@@ -1,0 +1,242 @@
+// The frame around the views: header, routes, language and theme, and the clockwork that feeds them.
+
+import { readAccess } from './access';
+import * as api from './api';
+import { createContext, type View } from './context';
+import { h, icon, ICONS } from './dom';
+import { splitChannels } from './filter';
+import { lang, setLang, t } from './i18n';
+import { Poll } from './poll';
+import { mode, nextMode, onSystemTheme, type Mode } from './theme';
+import { openAccessDialog, signInView } from './views/access';
+import { channelView } from './views/channel';
+import { channelsView } from './views/channels';
+import { overviewView } from './views/overview';
+import { sessionsView } from './views/sessions';
+import type { Word } from './words';
+
+const EVERY_MS = 2000;
+
+const THEMES: Record<Mode, { word: Word; icon: string }> = {
+  auto: { word: 'themeAuto', icon: ICONS.auto },
+  light: { word: 'themeLight', icon: ICONS.sun },
+  dark: { word: 'themeDark', icon: ICONS.moon },
+};
+
+export class App {
+  private readonly ctx = createContext({
+    announce: (text) => this.announce(text),
+    go: (route) => { location.hash = route; },
+    openAccess: () => openAccessDialog(() => this.restart()),
+    failure: (error) => this.failure(error),
+  });
+  private readonly voice = h('p', { class: 'offscreen', role: 'status', 'aria-live': 'polite' });
+  private readonly main = h('main', { id: 'main' });
+  private readonly banner = h('p', { class: 'banner', role: 'status', hidden: true });
+  private readonly completion = h('datalist', { id: 'known-channels' });
+  private header = h('header');
+  private view: View | null = null;
+  private locked = false;
+  private frame = 0;
+
+  constructor(private readonly root: HTMLElement) {
+    const { live, log, known } = this.ctx;
+    live.onEvent = (event) => {
+      log.add(event);
+      if (known.size < 500) known.add(event.channel);
+      this.frame ||= requestAnimationFrame(() => {
+        this.frame = 0;
+        this.view?.events?.();
+      });
+    };
+    live.onState = () => {
+      this.drawState();
+      this.view?.state?.();
+    };
+    window.addEventListener('hashchange', () => this.route(true));
+    onSystemTheme(() => this.view?.theme?.());
+    document.addEventListener('focusin', () => this.fillCompletion());
+  }
+
+  start(): void {
+    this.frameUp();
+    new Poll(async () => {
+      await this.read();
+      if (!this.locked && !this.ctx.live.started) this.ctx.live.start(splitChannels(this.ctx.follow));
+    }, EVERY_MS);
+  }
+
+  private async read(): Promise<void> {
+    try {
+      this.ctx.figures.push(await api.metrics());
+      this.say('');
+      this.view?.figures?.();
+      if (this.locked) this.unlock();
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) this.say(t('serverSilent'));
+      else if (!error.unauthorized) this.say(this.failure(error));
+      else if (readAccess().token && !readAccess().apiKey) this.say(t('needsKey'));
+      else this.lock();
+    }
+  }
+
+  private lock(): void {
+    if (this.locked) return;
+    this.locked = true;
+    this.ctx.live.stop();
+    this.route(true);
+  }
+
+  private unlock(): void {
+    this.locked = false;
+    this.restart();
+  }
+
+  private restart(): void {
+    this.locked = false;
+    this.ctx.live.start(splitChannels(this.ctx.follow));
+    this.route(false);
+    void this.read();
+  }
+
+  private say(text: string): void {
+    this.banner.hidden = text === '';
+    if (this.banner.textContent !== text) this.banner.textContent = text;
+  }
+
+  private announce(text: string): void {
+    this.voice.textContent = text;
+  }
+
+  private failure(error: unknown): string {
+    if (error instanceof api.ApiError) {
+      if (error.unauthorized) return t('needsKey');
+      return t('failed', { message: error.message });
+    }
+    return error instanceof TypeError ? t('serverSilent') : t('failed', { message: String(error) });
+  }
+
+  private fillCompletion(): void {
+    const names = [...this.ctx.known].slice(0, 200);
+    if (names.length === this.completion.childElementCount) return;
+    this.completion.replaceChildren(...names.map((name) => h('option', { value: name })));
+  }
+
+  private frameUp(): void {
+    const skip = h('a', { href: '#main', class: 'skip' }, t('skip'));
+    skip.addEventListener('click', (e) => {
+      e.preventDefault();
+      this.focusTitle();
+    });
+    this.header = h('header', { class: 'top' },
+      h('a', { href: '#/', class: 'brand', 'aria-label': 'Recado' },
+        h('img', { src: '/favicon.svg', alt: '', width: '26', height: '26' }), h('span', {}, 'Recado')),
+      this.navigation(),
+      h('div', { class: 'tools' },
+        h('span', { class: 'state', role: 'status' }), this.accessButton(), this.themeButton(), this.langButton()));
+    this.root.replaceChildren(skip, this.header, this.banner, this.main, this.voice, this.completion);
+    this.drawState();
+    this.route(false);
+  }
+
+  private navigation(): HTMLElement {
+    const links: [string, Word][] = [
+      ['#/', 'overview'], ['#/channels', 'channels'], ['#/sessions', 'sessions'], ['#/publish', 'publish'],
+    ];
+    return h('nav', { 'aria-label': t('navMain') },
+      ...links.map(([href, word]) => h('a', { href }, t(word))));
+  }
+
+  private accessButton(): HTMLElement {
+    const button = h('button', {
+      type: 'button', class: 'icon-button', name: 'access', 'aria-label': t('access'), title: t('access'),
+    },
+      icon(ICONS.key));
+    button.addEventListener('click', () => this.ctx.openAccess());
+    return button;
+  }
+
+  private themeButton(): HTMLElement {
+    const button = h('button', { type: 'button', class: 'icon-button', name: 'theme' });
+    const draw = (now: Mode): void => {
+      const label = t('theme', { mode: t(THEMES[now].word) });
+      button.replaceChildren(icon(THEMES[now].icon));
+      button.setAttribute('aria-label', label);
+      button.title = label;
+    };
+    button.addEventListener('click', () => {
+      draw(nextMode());
+      this.view?.theme?.();
+    });
+    draw(mode());
+    return button;
+  }
+
+  private langButton(): HTMLElement {
+    const next = lang() === 'en' ? 'pt-BR' : 'en';
+    const button = h('button', {
+      type: 'button', class: 'lang', name: 'language', lang: next, 'aria-label': t('languageLabel'),
+      title: t('language'),
+    }, next === 'en' ? 'EN' : 'PT');
+    button.addEventListener('click', () => {
+      setLang(next);
+      this.frameUp();
+      this.header.querySelector<HTMLElement>('[name=language]')?.focus();
+    });
+    return button;
+  }
+
+  private drawState(): void {
+    const place = this.header.querySelector('.state');
+    if (!place) return;
+    const { state, reason } = this.ctx.live;
+    const words: Record<typeof state, Word> = {
+      connecting: 'stateConnecting', connected: 'stateConnected', disconnected: 'stateDisconnected',
+      refused: 'stateRefused',
+    };
+    place.className = `state ${state}`;
+    place.textContent = t(words[state]);
+    place.setAttribute('title', reason);
+  }
+
+  private buildView(route: string): View {
+    if (this.locked) return { node: signInView(() => this.unlock()) };
+    const [, page = '', name = ''] = route.split('/');
+    if (page === 'channels' && name) return channelView(this.ctx, decodeURIComponent(name));
+    if (page === 'channels') return channelsView(this.ctx);
+    if (page === 'sessions') return sessionsView(this.ctx);
+    return overviewView(this.ctx);
+  }
+
+  private route(byVisitor: boolean): void {
+    const route = location.hash || '#/';
+    this.view?.destroy?.();
+    this.view = this.buildView(route);
+    this.main.replaceChildren(this.view.node);
+    this.header.classList.toggle('locked', this.locked);
+    let current: Word = 'overview';
+    for (const link of this.header.querySelectorAll<HTMLAnchorElement>('nav a')) {
+      const here = link.hash === route || (link.hash === '#/channels' && route.startsWith('#/channels/'));
+      if (here) {
+        link.setAttribute('aria-current', 'page');
+        current = (link.hash.slice(2) || 'overview') as Word;
+      } else {
+        link.removeAttribute('aria-current');
+      }
+    }
+    document.title = `${this.locked ? t('signIn') : t(current)} · Recado`;
+    if (!byVisitor) return;
+    if (route === '#/publish' && !this.locked) this.focusPublish();
+    else this.focusTitle();
+  }
+
+  private focusTitle(): void {
+    window.scrollTo(0, 0);
+    this.main.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true });
+  }
+
+  private focusPublish(): void {
+    this.main.querySelector('#publish')?.scrollIntoView({ block: 'start' });
+    this.main.querySelector<HTMLElement>('#publish-channel')?.focus({ preventScroll: true });
+  }
+}

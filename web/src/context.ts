@@ -1,0 +1,51 @@
+// What the views share. It outlives them: a change of language builds the views anew and keeps this.
+
+import { EventLog } from './events';
+import { Figures } from './figures';
+import { Live } from './live';
+import type { PublishFields } from './commands';
+
+export interface View {
+  readonly node: HTMLElement;
+  // Called after every reading of the metrics.
+  figures?(): void;
+  // Called once a frame while events arrive.
+  events?(): void;
+  // Called when the live connection changed.
+  state?(): void;
+  theme?(): void;
+  destroy?(): void;
+}
+
+export const SAMPLE: Readonly<Record<'channel' | 'type' | 'data', string>> = {
+  channel: 'demo:hello',
+  type: 'message.new',
+  data: '{"text": "Hello from Recado"}',
+};
+
+export interface Context {
+  readonly figures: Figures;
+  readonly log: EventLog;
+  readonly live: Live;
+  readonly known: Set<string>; // channel names seen, for completion
+  draft: PublishFields;
+  follow: string;
+  announce(text: string): void;
+  go(route: string): void;
+  openAccess(): void;
+  failure(error: unknown): string;
+}
+
+export function createContext(
+  calls: Pick<Context, 'announce' | 'go' | 'openAccess' | 'failure'>,
+): Context {
+  return {
+    figures: new Figures(),
+    log: new EventLog(),
+    live: new Live(),
+    known: new Set(),
+    draft: { ...SAMPLE, tenant: '' } as PublishFields,
+    follow: '*',
+    ...calls,
+  };
+}

@@ -1,0 +1,82 @@
+// Builds elements without markup in strings: whatever the server sends is text, never HTML.
+
+export type Child = Node | string | number | null | undefined | false;
+
+export interface Props {
+  [name: string]: unknown;
+}
+
+function apply(node: Element, name: string, value: unknown): void {
+  if (value === undefined || value === null || value === false) return;
+  if (name.startsWith('on') && typeof value === 'function') {
+    node.addEventListener(name.slice(2), value as EventListener);
+  } else if (name === 'value') {
+    (node as HTMLInputElement).value = String(value);
+  } else {
+    node.setAttribute(name, value === true ? '' : String(value));
+  }
+}
+
+export function append(node: Element, children: readonly Child[]): void {
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : String(child));
+  }
+}
+
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  props: Props = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const node = document.createElement(tag);
+  append(node, children);
+  for (const [name, value] of Object.entries(props)) apply(node, name, value);
+  return node;
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+// A decorative 24x24 line icon.
+export function icon(path: string): SVGElement {
+  const svg = document.createElementNS(SVG, 'svg');
+  for (const [name, value] of Object.entries({
+    viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true', focusable: 'false',
+  })) svg.setAttribute(name, value);
+  const line = document.createElementNS(SVG, 'path');
+  line.setAttribute('d', path);
+  svg.append(line);
+  return svg;
+}
+
+export const ICONS = {
+  sun: 'M12 4V2m0 20v-2m8-8h2M2 12h2m13.7-5.700 1.400-1.400M4.900 19.100l1.400-1.400m0-11.400L4.900 4.900m14.200 14.200-1.400-1.400M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z',
+  moon: 'M20 14.500A8 8 0 0 1 9.500 4 8 8 0 1 0 20 14.500z',
+  auto: 'M12 3a9 9 0 1 0 0 18zm0 0a9 9 0 0 1 0 18',
+  key: 'M12 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0zm0 0h9v3.500m-4.500-3.500v2.500',
+  pause: 'M9 5v14M15 5v14',
+  play: 'M7 4.500v15l12-7.500z',
+  copy: 'M9 9h10v11H9zM5 15V4h10',
+  check: 'M5 12.500l4.500 4.500L19 7',
+  close: 'M6 6l12 12M18 6L6 18',
+} as const;
+
+export function clear(node: Element): void {
+  node.replaceChildren();
+}
+
+let nextId = 0;
+
+export function uid(prefix: string): string {
+  nextId += 1;
+  return `${prefix}-${nextId}`;
+}
+
+// A labelled control with its hint and its place for an error.
+export function field(label: string, control: HTMLElement, hint?: Child): HTMLElement {
+  const id = control.id || uid('field');
+  control.id = id;
+  const note = hint ? h('p', { class: 'hint', id: `${id}-hint` }, hint) : null;
+  if (note) control.setAttribute('aria-describedby', note.id);
+  return h('div', { class: 'field' }, h('label', { for: id }, label), control, note);
+}

@@ -1,0 +1,53 @@
+// What the live view shows: a channel pattern, a type and a piece of text, all optional.
+
+export interface LiveEvent {
+  key: number;
+  channel: string;
+  type: string;
+  data: string;
+  offset: number | null;
+  tags: Record<string, string>;
+  atMs: number;
+}
+
+export interface Filter {
+  channel: string;
+  type: string;
+  text: string;
+}
+
+export function hasWildcard(pattern: string): boolean {
+  return pattern.includes('*');
+}
+
+// "project:*" as a pattern; a name without a star matches as a part of the channel's name.
+export function matchChannel(pattern: string, channel: string): boolean {
+  if (!hasWildcard(pattern)) return channel.toLowerCase().includes(pattern.toLowerCase());
+  const parts = pattern.toLowerCase().split('*');
+  const name = channel.toLowerCase();
+  const first = parts[0] ?? '';
+  const last = parts[parts.length - 1] ?? '';
+  if (!name.startsWith(first)) return false;
+  let from = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const at = name.indexOf(part, from);
+    if (at < 0) return false;
+    from = at + part.length;
+  }
+  return name.length - last.length >= from && name.endsWith(last);
+}
+
+export function matchEvent(filter: Filter, event: LiveEvent): boolean {
+  const channel = filter.channel.trim();
+  const type = filter.type.trim().toLowerCase();
+  const text = filter.text.trim().toLowerCase();
+  if (channel && !matchChannel(channel, event.channel)) return false;
+  if (type && !event.type.toLowerCase().includes(type)) return false;
+  if (!text) return true;
+  return event.data.toLowerCase().includes(text) || event.channel.toLowerCase().includes(text);
+}
+
+// "a, b c" as channel names, each once.
+export function splitChannels(text: string): string[] {
+  return [...new Set(text.split(/[\s,]+/).filter((name) => name !== ''))];
+}
