@@ -86,7 +86,15 @@ bool json_more(struct json *j);
 
 /* For what only the caller can judge: makes `what` (a constant) the error, at the value read last.
  * Returns false. */
-bool json_fail(struct json *j, const char *what);
+static inline bool json_fail(struct json *j, const char *what)
+{
+    if (j->error == NULL) {
+        j->error = what;
+        j->error_at = j->value;
+    }
+    return false;
+}
+
 size_t json_error_offset(const struct json *j);
 /* "expected a string at byte 17". */
 bool json_error_write(const struct json *j, struct buf *out);

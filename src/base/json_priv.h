@@ -8,8 +8,15 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
-/* Notes the first error; returns false. */
-bool json_refuse(struct json *j, const char *at, const char *what);
+/* Notes the first error; returns false. Inline, so that compilers see that it always does. */
+static inline bool json_refuse(struct json *j, const char *at, const char *what)
+{
+    if (j->error == NULL) {
+        j->error = what;
+        j->error_at = at;
+    }
+    return false;
+}
 
 /* p is behind the opening quote; returns where the closing one stands. */
 const char *json_scan_string(struct json *j, const char *p);
@@ -28,9 +35,17 @@ static inline bool json_is_digit(char c)
 
 static inline const char *json_skip_space(const char *p, const char *end)
 {
+    if (p < end && (unsigned char)*p > ' ')
+        return p; // by far most often
     while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
         p++;
     return p;
+}
+
+/* Stands for itself in a string and is ASCII. */
+static inline bool json_is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
 /* Some bit is set for every byte of w that is a quote, a backslash, a control character or not
@@ -55,8 +70,7 @@ static inline const char *json_skip_ascii(const char *p, const char *end)
             return p + (__builtin_ctzll(special) >> 3);
         p += 8;
     }
-    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
-           *p != '\\')
+    while (p < end && json_is_plain(*p))
         p++;
     return p;
 }

@@ -16,11 +16,6 @@ void json_init(struct json *j, struct str text)
     *j = (struct json){.p = p, .end = p + text.n, .start = p, .value = p, .place = JSON_AT_VALUE};
 }
 
-bool json_fail(struct json *j, const char *what)
-{
-    return json_refuse(j, j->value, what);
-}
-
 size_t json_error_offset(const struct json *j)
 {
     return j->error != NULL ? (size_t)(j->error_at - j->start) : 0;

@@ -5,15 +5,6 @@
  */
 #include "base/json_priv.h"
 
-bool json_refuse(struct json *j, const char *at, const char *what)
-{
-    if (j->error == NULL) {
-        j->error = what;
-        j->error_at = at;
-    }
-    return false;
-}
-
 static const char *refuse(struct json *j, const char *at, const char *what)
 {
     json_refuse(j, at, what);

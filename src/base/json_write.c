@@ -43,8 +43,40 @@ static bool write_body(struct buf *out, struct str s)
     }
 }
 
+/* Copies up to the end of s or to what cannot stand for itself; at has room for s.n + 8. Returns
+ * how many were copied. */
+static size_t copy_plain(char *at, struct str s)
+{
+    size_t i = 0;
+    for (; s.n - i >= 8; i += 8) {
+        uint64_t w;
+        memcpy(&w, s.p + i, 8);
+        if (json_special_bytes(w) != 0)
+            break;
+        memcpy(at + i, &w, 8);
+    }
+    for (; i < s.n && json_is_plain(s.p[i]); i++)
+        at[i] = s.p[i];
+    return i;
+}
+
+/* What most strings are: plain, and shorter than the room there is. */
+static bool write_plain(struct buf *out, struct str s)
+{
+    if (out->cap - out->len < s.n + 10)
+        return false;
+    char *at = out->p + out->len;
+    if (copy_plain(at + 1, s) < s.n)
+        return false;
+    at[0] = at[s.n + 1] = '"';
+    out->len += s.n + 2;
+    return true;
+}
+
 bool json_write_string(struct buf *out, struct str s)
 {
+    if (write_plain(out, s))
+        return true;
     size_t start = out->len;
     if (buf_reserve(out, s.n + 2) && buf_add_char(out, '"') && write_body(out, s) &&
         buf_add_char(out, '"'))
@@ -61,6 +93,14 @@ bool json_write_i64(struct buf *out, int64_t v)
     return buf_add(out, (struct str){text, n + negative});
 }
 
+static inline bool add_char(struct buf *out, char c)
+{
+    if (out->len == out->cap)
+        return buf_add_char(out, c);
+    out->p[out->len++] = c;
+    return true;
+}
+
 void json_writer_init(struct json_writer *w, struct buf *out)
 {
     *w = (struct json_writer){.out = out, .start = out->len};
@@ -70,7 +110,7 @@ void json_writer_init(struct json_writer *w, struct buf *out)
 static bool begin(struct json_writer *w)
 {
     if (!w->failed && w->comma)
-        w->failed = !buf_add_char(w->out, ',');
+        w->failed = !add_char(w->out, ',');
     return !w->failed;
 }
 
@@ -83,7 +123,7 @@ static void end(struct json_writer *w, bool written)
 struct json_writer *json_key(struct json_writer *w, struct str key)
 {
     if (begin(w))
-        end(w, json_write_string(w->out, key) && buf_add_char(w->out, ':'));
+        end(w, json_write_string(w->out, key) && add_char(w->out, ':'));
     w->comma = false;
     return w;
 }
@@ -91,7 +131,7 @@ struct json_writer *json_key(struct json_writer *w, struct str key)
 static void open_level(struct json_writer *w, char c)
 {
     if (begin(w))
-        end(w, buf_add_char(w->out, c));
+        end(w, add_char(w->out, c));
     w->comma = false;
     w->depth++;
 }
@@ -101,7 +141,7 @@ static void close_level(struct json_writer *w, char c)
     MUST(w->depth > 0);
     w->depth--;
     if (!w->failed)
-        end(w, buf_add_char(w->out, c));
+        end(w, add_char(w->out, c));
 }
 
 void json_open_object(struct json_writer *w)
