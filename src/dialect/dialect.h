@@ -10,7 +10,7 @@
 #ifndef DIALECT_DIALECT_H
 #define DIALECT_DIALECT_H
 
-#include "auth/token.h"
+#include "auth/admission.h"
 #include "carrier/sse.h"
 #include "carrier/ws.h"
 #include "http/http.h"
@@ -30,15 +30,6 @@ extern const struct dialect *const dialects[];
 extern const size_t dialect_count;
 const struct dialect *dialect_find(struct str name);
 
-/* What may change while the server runs, replaced as a whole on reload. The old one stays until
- * every loop has turned. */
-struct admission {
-    const struct auth *auth;
-    bool token_required; // by clients of endpoints that do not say themselves
-    const struct str *origins;
-    size_t origin_count;
-};
-
 enum endpoint_auth { AUTH_AUTO, AUTH_REQUIRED, AUTH_OPTIONAL, AUTH_NONE };
 enum tenant_from { TENANT_FIXED, TENANT_CLAIM, TENANT_QUERY };
 
@@ -46,7 +37,7 @@ struct endpoint {
     const struct dialect *dialect;
     const char *path; // the pattern it is bound to
     struct node *node;
-    const struct admission *_Atomic *admission; // shared by all endpoints
+    const admission_slot *admission; // shared by all endpoints
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
     struct str tenant;       // fixed, or the fallback

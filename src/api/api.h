@@ -1,0 +1,29 @@
+/* api.h - the server API: what back ends ask over HTTP.
+ * Thread:  routes run on any loop.
+ * Memory:  struct api is the app's and outlives the routes.
+ * Failure: bad requests are answered with the field that is wrong; a command of a batch that fails
+ *          does not stop the others. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "auth/admission.h"
+#include "http/http.h"
+#include "hub/hub.h"
+
+struct api {
+    struct node *node;
+    const admission_slot *admission;
+    struct str default_tenant;
+    struct str version;
+    struct str node_name;
+    uint8_t node_id[16];
+    uint64_t started_ns; // monotonic
+    uint32_t commands_max;      // of a batch or broadcast
+    uint32_t history_limit_max;
+    uint32_t list_limit_max;    // channels, sessions
+};
+
+/* All of /api/... */
+bool api_routes(struct http_router *rt, const struct api *api);
+
+#endif

@@ -1,0 +1,43 @@
+/* metrics.h - figures for Prometheus, and whether the server is alive and ready.
+ * Thread:  routes run on any loop; everything they read is atomic or constant.
+ * Memory:  the source is the app's and outlives the routes.
+ * Failure: none. */
+#ifndef METRICS_METRICS_H
+#define METRICS_METRICS_H
+
+#include "base/stats.h"
+#include "http/http.h"
+#include "hub/hub.h"
+
+/* What one loop has to show. */
+struct metrics_loop {
+    const struct loop *loop;
+    const struct flusher *flusher;
+    const struct http_server *servers[2]; // public, internal; NULL: none
+    struct histogram publish_to_write;    // seconds; filled by metrics_observe()
+};
+
+struct metrics_source {
+    const struct node *node;
+    struct metrics_loop *loops;
+    unsigned loop_count;
+    const char *version;
+    uint64_t started_ns; // monotonic
+    int64_t started_ms;  // wall clock
+    atomic_bool draining;
+    atomic_bool store_ok, bus_ok;
+    _Atomic uint64_t refused_connections; // over a limit
+    uint64_t connections_max;
+};
+
+/* Before anything else is done with it. */
+void metrics_loop_init(struct metrics_loop *m);
+/* For flusher.observe_latency; ctx: the struct metrics_loop. */
+void metrics_observe(void *ctx, uint64_t ns);
+
+/* /metrics */
+bool metrics_routes(struct http_router *rt, const struct metrics_source *source);
+/* /health, /healthz/live, /healthz/ready */
+bool health_routes(struct http_router *rt, const struct metrics_source *source);
+
+#endif
