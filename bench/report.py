@@ -58,7 +58,7 @@ def table(head, rows):
 
 
 def by_cell(runs):
-    """{cell: {server: {repetition: row}}}, in the order of measuring; steps of a search left out."""
+    """{cell: {server: {repetition: row}}}, in the order of measuring, without steps of a search."""
     cells = {}
     for row in runs:
         if "rate_tried" in row and "highest_rate" not in row or "left_out" in row:
@@ -156,13 +156,13 @@ def commands(runs):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("files", nargs="+")
-    p.add_argument("--base", default="recado", help="the server that the ratios favour or not")
+    p.add_argument("--base", default="recado", help="the server that is divided")
     p.add_argument("--raw", action="store_true", help="print the rows too")
     o = p.parse_args()
     machines, runs = read(o.files)
     for m in machines:
         print(machine_text(m) + "\n")
-    print(f"÷ is {o.base} divided by that server: for throughput more is better, for latency less.\n")
+    print(f"÷ is {o.base} divided by that server: of throughput more is better, of latency less.\n")
     for group, title in TITLES.items():
         mine = [r for r in runs if r["group"] == group]
         if not mine:
@@ -175,7 +175,8 @@ def main():
             search_table(mine, o.base)
         for row in mine:
             if "left_out" in row:
-                print(f"- left out: {row['server']} at {json.dumps(row['cell'])}: {row['left_out']}")
+                cell = json.dumps(row["cell"])
+                print(f"- left out: {row['server']} at {cell}: {row['left_out']}")
         print()
         commands(mine)
     if o.raw:

@@ -26,6 +26,7 @@ class Work:
     deflate: bool = False
     tls: bool = False
     subscribe: bool = True  # idle connections subscribe to one channel
+    spin: bool = True  # the generator polls busily: no wake-ups for the server to pay
     source: int = 0  # number of the first source address
 
 
@@ -56,7 +57,7 @@ class Fan:
         c = [self.path, "-M", mode, "-p", str(running.port), "-n", str(work.subs),
              "-t", f"{work.time_s:g}", "-i", str(running.pid), "-a", str(work.source)]
         if work.mode != "connections":
-            c += ["-b", "-s", str(work.size), "-u", f"{work.warm_s:g}"]
+            c += ["-s", str(work.size), "-u", f"{work.warm_s:g}"] + (["-b"] if work.spin else [])
             c += ["-r", f"{work.rate:g}"] if work.rate else ["-w", str(work.window)]
         if work.mode == "echo":
             return c + ["-P", server.echo]
@@ -143,7 +144,12 @@ def finish(process, work):
             return figures(json.loads(line), work)
         except ValueError:
             continue
-    raise Trouble(f"no figures: {err.strip()[-300:] or 'exit ' + str(process.returncode)}")
+    raise Trouble(f"no figures: {last_words(err) or f'exit {process.returncode}'}")
+
+
+def last_words(text):
+    """The end of what a generator complained of; it may have quoted a server's bytes."""
+    return "".join(c if c.isprintable() and c != "|" else " " for c in text.strip()[-300:])
 
 
 def figures(raw, work):
@@ -153,8 +159,8 @@ def figures(raw, work):
         "p99_us", "p999_us", "max_us", "backlog", "errors", "disorder")}
     for key in ("p50_us", "p99_us", "p999_us", "max_us"):
         row[key] = row[key] or None  # 0: not sampled
-    row["messages_per_s"] = (row["deliveries_per_s"] or 0) / work.subs
-    if row["deliveries_per_s"] is not None and not math.isfinite(row["deliveries_per_s"]):
-        raise Trouble("the generator measured nothing")
+    if not row["deliveries_per_s"] or not math.isfinite(row["deliveries_per_s"]):
+        raise Trouble("nothing was delivered")
+    row["messages_per_s"] = row["deliveries_per_s"] / work.subs
     row["raw"] = raw
     return row

@@ -66,7 +66,8 @@ def rate(o):
         for r in o.rates or ((1000, 8000) if o.quick else RATES.get(subs, (1000,))):
             yield Cell("rate", dataclasses.replace(work, rate=r))
         if not o.quick:
-            yield Cell("rate", dataclasses.replace(work, rate=SEARCH_FROM.get(subs, 500)), search=True)
+            begin = dataclasses.replace(work, rate=SEARCH_FROM.get(subs, 500))
+            yield Cell("rate", begin, search=True)
 
 
 def stall(o):
@@ -78,7 +79,8 @@ def stall(o):
 def deflate(o):
     for size in o.sizes or ((512,) if o.quick else (512, 4096)):
         for window in o.windows or (1, 16):
-            yield Cell("deflate", Work(subs=1000, size=size, window=window, time_s=o.time, deflate=True))
+            work = Work(subs=1000, size=size, window=window, time_s=o.time, deflate=True)
+            yield Cell("deflate", work)
 
 
 def echo(o):
@@ -96,7 +98,8 @@ def idle(o):
 def loops(o):
     for subs in o.subs or ((1000,) if o.quick else (1000, 10000)):
         for window in o.windows or ((16,) if o.quick else (1, 16, 64)):
-            yield Cell("loops", Work(subs=subs, window=window, time_s=o.time), loops=(1, 2))
+            work = Work(subs=subs, window=window, time_s=o.time, spin=False)
+            yield Cell("loops", work, loops=(1, 2))
 
 
 GROUPS = {f.__name__: f for f in (fanout, peers, rate, stall, deflate, echo, idle, loops)}
@@ -118,7 +121,7 @@ def refusal(server, cell, generator):
     if server.name != "recado" and w.mode == "fanout" and not w.rate:
         # Others keep what is outstanding once per subscriber.
         need = w.subs * w.size * w.window
-        if need > machine.memory_available_bytes() / 2:
+        if need > machine.memory_available_bytes() / 4:
             return f"could need {need / GIB:.1f} GiB"
     return ""
 
@@ -238,7 +241,8 @@ def wait_until_open(running, process, count):
     deadline = time.monotonic() + generators.MORE_S
     while machine.open_files_of(running.pid) < count:
         if process.poll() is not None:
-            raise Trouble(f"the generator ended: {process.communicate()[1].strip()[-300:]}")
+            raise Trouble(f"the generator ended: "
+                          f"{generators.last_words(process.communicate()[1])}")
         if time.monotonic() > deadline:
             raise Trouble(f"{machine.open_files_of(running.pid)} of {count} connections only")
         time.sleep(0.05)

@@ -86,7 +86,10 @@ PEER = re.compile(r"^(?P<name>[\w-]+)=(?P<what>.+?),(?P<port>\d+)(?P<more>(,\w+=
 
 
 def parse_peer(text):
-    """A server added by hand: NAME=COMMAND-OR-PID-FILE,PORT[,protocol=P][,groups=A+B][,deflate=yes]"""
+    """A server added by hand: NAME=WHAT,PORT[,protocol=P][,groups=A+B][,deflate=yes].
+
+    WHAT is a command, or a file with the process id of a running server.
+    """
     m = PEER.match(text)
     if not m:
         raise Trouble(f"--peer {text}: want NAME=COMMAND-OR-PID-FILE,PORT[,KEY=VALUE]...")
@@ -146,7 +149,7 @@ class Running:
         with open(os.path.join(OUT, f"{self.server.name}.log"), "ab") as log:
             self.process = subprocess.Popen(self.command, env=env, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
-        self.wait_until_ready(log.name)
+        self.wait_until_ready(os.path.relpath(log.name, ROOT))
 
     def wait_until_ready(self, log_name):
         deadline = time.monotonic() + START_S
