@@ -135,6 +135,8 @@ class Running:
         self.cores = cores
         command = tuple(part.replace("{port}", str(self.port)) for part in server.command)
         self.command = ("taskset", "-c", cores) + command + tuple(arguments)
+        if server.pid:
+            self.command = ("(started by hand)",)
 
     def __enter__(self):
         if not self.server.pid:
