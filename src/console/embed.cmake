@@ -15,7 +15,9 @@ function(append_bytes name file out)
     file(READ ${file} hex HEX)
     if(name MATCHES "^gzip_")
         # Bytes 4 to 7 of a gzip head are the time; equal files shall give equal programs.
-        string(REGEX REPLACE "^(........)........" "\\100000000" hex "${hex}")
+        string(SUBSTRING "${hex}" 0 8 head)
+        string(SUBSTRING "${hex}" 16 -1 rest)
+        set(hex "${head}00000000${rest}")
     endif()
     string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
     # Twenty bytes a line: some tools dislike a line of a megabyte.
