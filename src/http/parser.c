@@ -73,11 +73,16 @@ static bool check_framing(struct http_parser *p, const char *end)
     return p->overhead_bytes / OVERHEAD_PER_BYTE <= p->limits.head_max_bytes + p->body_bytes;
 }
 
+static enum http_parse refuse_chunks(struct http_parser *p)
+{
+    return refuse(p, 400, "the body's chunks are not well formed");
+}
+
 static int on_body(llhttp_t *l, const char *at, size_t n)
 {
     struct http_parser *p = l->data;
     if (!check_framing(p, at)) {
-        refuse(p, 400, "the body's chunks are not well formed");
+        refuse_chunks(p);
         return -1;
     }
     p->framing_start = at + n;
@@ -114,6 +119,8 @@ static enum http_parse refuse_errno(struct http_parser *p, int code)
 {
     if (p->status != 0)
         return HTTP_PARSE_BAD; // a callback has said why
+    if (p->headers_done && code != HPE_INVALID_TRANSFER_ENCODING)
+        return refuse_chunks(p);
     switch (code) {
     case HPE_INVALID_METHOD:
         if (p->first < 'A' || p->first > 'Z')
@@ -185,14 +192,17 @@ static uint32_t lines_before_error(struct http_parser *p, const char *bytes, siz
 /* What the scan of a head's piece has come to, when llhttp had nothing against its bytes. */
 static enum http_parse head_result(struct http_parser *p, enum line_end end)
 {
+    if (end == LINE_LAST && p->headers_done)
+        return HTTP_PARSE_DONE;
     p->bad_line = p->line_count + 1;
     if (end == LINE_BAD)
         return refuse(p, 400, "folded, or not ended by CR LF");
-    if (p->headers_done != (end == LINE_LAST))
+    if (p->headers_done || end == LINE_LAST)
         return refuse(p, 400, "the head ends too early");
-    if (end == LINE_LAST)
-        return HTTP_PARSE_DONE;
-    return p->head_bytes >= p->limits.head_max_bytes ? head_too_long(p) : HTTP_PARSE_MORE;
+    if (p->head_bytes >= p->limits.head_max_bytes)
+        return head_too_long(p);
+    p->bad_line = 0;
+    return HTTP_PARSE_MORE;
 }
 
 enum http_parse http_parser_head(struct http_parser *p, const char *bytes, size_t n,
@@ -214,7 +224,8 @@ enum http_parse http_parser_head(struct http_parser *p, const char *bytes, size_
     *ret_used = at;
     if (execute(p, bytes + start, at - start))
         return head_result(p, end);
-    p->bad_line = lines + 1 + lines_before_error(p, bytes + start, at - start);
+    if (!p->headers_done)
+        p->bad_line = lines + 1 + lines_before_error(p, bytes + start, at - start);
     return HTTP_PARSE_BAD;
 }
 
@@ -230,7 +241,7 @@ enum http_parse http_parser_body(struct http_parser *p, const char *bytes, size_
         end = llhttp_get_error_pos(llhttp_of(p));
     *ret_used = ok ? (size_t)(end - bytes) : n;
     if (ok && !check_framing(p, end)) {
-        refuse(p, 400, "the body's chunks are not well formed");
+        refuse_chunks(p);
         ok = false;
     }
     p->body = NULL;

@@ -158,8 +158,11 @@ static bool read_headers(struct http_conn *hc, struct str rest)
     struct http_request *r = &hc->request;
     for (struct str line = next_line(&rest); line.n > 0; line = next_line(&rest)) {
         MUST(r->header_count < head_lines(hc));
-        if (!read_header(&r->headers[r->header_count], line))
-            return refuse(hc, 400, "a header's name has characters that no name has");
+        if (!read_header(&r->headers[r->header_count], line)) {
+            refuse(hc, 400, "a header's name has characters that no name has");
+            hc->parser.bad_line = (uint32_t)r->header_count + 2;
+            return false;
+        }
         r->header_count++;
     }
     return true;
