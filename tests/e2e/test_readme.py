@@ -65,11 +65,14 @@ class Readme:
         end = time.monotonic() + seconds
         while not met():
             dead = [out.name for process, out in self.running if process.poll() not in (None, 0)]
-            assert not dead and time.monotonic() < end, f"{what}: {self.outputs()}"
+            assert not dead and time.monotonic() < end, f"waiting for {what}\n{self.outputs_text()}"
             time.sleep(0.05)
 
     def outputs(self):
         return {os.path.basename(out.name): open(out.name).read() for _, out in self.running}
+
+    def outputs_text(self):
+        return "\n".join(f"--- {name}\n{text}" for name, text in self.outputs().items())
 
     def here(self, command):
         command = command.replace("127.0.0.1:8000", self.address)
