@@ -85,8 +85,7 @@ class Deflate:
 
 
 class Client:
-    """One connection. Events: ("message", bytes, binary), ("ping", bytes), ("pong", bytes),
-    ("close", code or None, reason), ("end",) when the server has closed the socket."""
+    """One connection. Events: ("message", bytes, binary), ("pong", bytes), code or None, reason), ("end",) when the server has closed the socket. Pings are answered."""
 
     def __init__(self, host, port, path, timeout=5.0, offer=None):
         self.timeout = timeout
@@ -214,8 +213,11 @@ class Client:
             if op == CLOSE:
                 code = struct.unpack("!H", payload[:2])[0] if payload else None
                 return ("close", code, payload[2:].decode("utf-8"))
-            if op in (PING, PONG):
-                return ("ping" if op == PING else "pong", payload)
+            if op == PING:  # a server may ask at any time; no case is about that
+                self.send(frame(PONG, payload))
+                continue
+            if op == PONG:
+                return ("pong", payload)
             if op > 2:
                 raise Failure("opcode %d from the server" % op)
             event = self.data_event(fin, rsv, op, payload)
