@@ -60,9 +60,12 @@ enum follower_end {
 };
 enum follower_end follower_run(struct follower *f);
 
-/* follower_messages.c: what the server said. False: the connection is of no use any more, why says
- * it; f->refused when it makes no sense to come back. */
-enum follower_step { FOLLOWER_ON, FOLLOWER_AGAIN, FOLLOWER_GIVE_UP };
+enum follower_step {
+    FOLLOWER_ON,
+    FOLLOWER_AGAIN,   // this connection is of no use any more: why says it
+    FOLLOWER_GIVE_UP, // and it makes no sense to come back
+};
+/* follower_messages.c: what the server said. */
 enum follower_step follower_take(struct follower *f, struct str message);
 /* follower_commands.c: false: the connection is gone. */
 bool follower_send_connect(struct follower *f);
