@@ -165,8 +165,9 @@ const char *config_file_default(char *const *env)
 static void set_text(struct loader *l, const struct config_key *k, struct str text)
 {
     bool table = k->type == KEY_NAMESPACES || k->type == KEY_ENDPOINTS;
-    bool list = key_is_list(k) && str_starts(text, STR("["));
+    bool list = key_is_list(k) && text.n > 1 && text.p[0] == '[' && text.p[text.n - 1] == ']';
     l->config->origins[k - config_keys] = (unsigned char)l->origin;
+    l->key_lines[k - config_keys] = 0;
     if (table || list)
         yaml_load_value(l, k, text);
     else
@@ -403,7 +404,7 @@ static void load_sources(struct loader *l, const struct config_source *source)
     }
     load_env(l, source->env);
     load_flags(l, source);
-    l->place = source->file ? str_from(source->file) : STR("configuration");
+    l->place = STR("configuration");
     namespaces_complete(l);
     if (namespaces_finish(l))
         config_judge(l);
@@ -424,10 +425,12 @@ bool config_load(const struct config_source *source, struct config **ret, struct
 {
     struct loader l = {.config = config_create(), .messages = messages, .strict = source->strict};
     l.drafts = calloc(CONFIG_NAMESPACES_MAX + 2, sizeof(*l.drafts));
-    if (l.config != NULL && l.drafts != NULL)
+    l.key_lines = calloc(config_key_count, sizeof(*l.key_lines));
+    if (l.config != NULL && l.drafts != NULL && l.key_lines != NULL)
         load_sources(&l, source);
     else
         loader_complain(&l, "out of memory");
+    free(l.key_lines);
     free(l.drafts);
     if (l.fault_count > 0) {
         config_destroy(&l.config);

@@ -65,6 +65,9 @@ struct str key_suggest(enum key_scope scope, struct str section, const char *nam
 /* "RECADO_HTTP_HEAD_MAX". */
 bool key_write_env(const struct config_key *k, struct buf *out);
 bool key_is_list(const struct config_key *k);
+bool key_is_table(const struct config_key *k); // its entries have keys of their own
+/* The first key of its section. */
+bool key_begins_section(const struct config_key *k);
 
 /* Where a value came from. */
 enum origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_ENV, ORIGIN_FLAG };
@@ -81,6 +84,7 @@ struct loader {
     size_t path_len;
     struct namespace_draft *drafts;
     size_t draft_count;
+    unsigned *key_lines; // of each key that the file sets
 };
 
 void *config_alloc(struct config *c, size_t n); // zeroed; NULL: no memory
@@ -96,6 +100,9 @@ void path_pop(struct loader *l, size_t len);
 
 /* All of a file, or a complaint. */
 bool file_read(struct loader *l, struct str name, struct buf *out);
+
+/* A number as people write it: 25s, 64KiB, 128. */
+bool number_write(struct buf *out, enum key_type type, uint64_t v);
 
 /* One scalar into its field of base, or a complaint. */
 bool value_set(struct loader *l, const struct config_key *k, void *base, struct str text);

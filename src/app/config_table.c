@@ -109,3 +109,19 @@ bool key_is_list(const struct config_key *k)
 {
     return k->type == KEY_LIST || k->type == KEY_SECRET_LIST || k->type == KEY_LISTENERS;
 }
+
+bool key_is_table(const struct config_key *k)
+{
+    return k->type == KEY_NAMESPACES || k->type == KEY_ENDPOINTS;
+}
+
+bool key_begins_section(const struct config_key *k)
+{
+    if (k->scope != SCOPE_CONFIG || k->section.n == 0)
+        return false;
+    for (const struct config_key *before = config_keys; before < k; before++) {
+        if (before->scope == SCOPE_CONFIG && str_eq(before->section, k->section))
+            return false;
+    }
+    return true;
+}

@@ -46,42 +46,71 @@ static bool integer_parse(struct str text, uint64_t *ret)
     return str_to_u64((struct str){digits, n}, ret);
 }
 
-static bool set_integer(struct loader *l, const struct config_key *k, void *field, struct str text)
+static bool write_in_units(struct buf *out, uint64_t v, const char *const *names,
+                           const uint64_t *factors, size_t n)
 {
-    uint64_t v;
-    if (!integer_parse(text, &v))
-        return loader_complain(l, "\"%.*s\" is not a whole number", STR_FMT(shown(text)));
-    if (v < k->least || v > k->most)
-        return loader_complain(l, "%.*s is not between %llu and %llu", STR_FMT(shown(text)),
-                               (unsigned long long)k->least, (unsigned long long)k->most);
-    put_number(k, field, v);
-    return true;
+    for (size_t i = 0; i < n; i++) {
+        if (v >= factors[i] && v % factors[i] == 0)
+            return buf_add_u64(out, v / factors[i]) && buf_add(out, str_from(names[i]));
+    }
+    return buf_add_u64(out, v);
 }
 
-static bool set_duration(struct loader *l, const struct config_key *k, void *field, struct str text)
+static bool write_duration(struct buf *out, uint64_t ms)
 {
-    uint64_t v;
-    if (!str_to_duration_ms(text, &v))
-        return loader_complain(l, "\"%.*s\" is not a duration; write it as 500ms, 25s, 1h30m or 7d",
-                               STR_FMT(shown(text)));
-    if (v < k->least || v > k->most)
-        return loader_complain(l, "%.*s is not between %llu ms and %llu s", STR_FMT(shown(text)),
-                               (unsigned long long)k->least, (unsigned long long)k->most / 1000);
-    put_number(k, field, v);
-    return true;
+    static const char *const names[] = {"d", "h", "m", "s", "ms"};
+    static const uint64_t factors[] = {86400000, 3600000, 60000, 1000, 1};
+    return write_in_units(out, ms, names, factors, sizeof(names) / sizeof(names[0]));
 }
 
-static bool set_bytes(struct loader *l, const struct config_key *k, void *field, struct str text)
+static bool write_bytes(struct buf *out, uint64_t bytes)
+{
+    static const char *const names[] = {"GiB", "MiB", "KiB"};
+    static const uint64_t factors[] = {1 << 30, 1 << 20, 1 << 10};
+    return write_in_units(out, bytes, names, factors, sizeof(names) / sizeof(names[0]));
+}
+
+bool number_write(struct buf *out, enum key_type type, uint64_t v)
+{
+    if (type == KEY_DURATION)
+        return write_duration(out, v);
+    return type == KEY_BYTES ? write_bytes(out, v) : buf_add_u64(out, v);
+}
+
+static bool number_parse(enum key_type type, struct str text, uint64_t *ret)
+{
+    if (type == KEY_DURATION)
+        return str_to_duration_ms(text, ret);
+    return type == KEY_BYTES ? str_to_bytes(text, ret) : integer_parse(text, ret);
+}
+
+static const char *number_wanted(enum key_type type)
+{
+    if (type == KEY_DURATION)
+        return "a duration; write it as 500ms, 25s, 1h30m or 7d";
+    return type == KEY_BYTES ? "a size; write it as 65536, 64KiB or 1MiB" : "a whole number";
+}
+
+static bool set_number(struct loader *l, const struct config_key *k, void *field, struct str text)
 {
     uint64_t v;
-    if (!str_to_bytes(text, &v))
-        return loader_complain(l, "\"%.*s\" is not a size; write it as 65536, 64KiB or 1MiB",
-                               STR_FMT(shown(text)));
-    if (v < k->least || v > k->most)
-        return loader_complain(l, "%.*s is not between %llu and %llu bytes", STR_FMT(shown(text)),
-                               (unsigned long long)k->least, (unsigned long long)k->most);
-    put_number(k, field, v);
-    return true;
+    if (!number_parse(k->type, text, &v))
+        return loader_complain(l, "\"%.*s\" is not %s", STR_FMT(shown(text)),
+                               number_wanted(k->type));
+    if (v >= k->least && v <= k->most) {
+        put_number(k, field, v);
+        return true;
+    }
+    struct buf least, most;
+    buf_init(&least, NUMBER_TEXT_MAX);
+    buf_init(&most, NUMBER_TEXT_MAX);
+    (void)number_write(&least, k->type, k->least);
+    (void)number_write(&most, k->type, k->most);
+    loader_complain(l, "%.*s is not allowed: from %.*s to %.*s", STR_FMT(shown(text)),
+                    STR_FMT(buf_str(&least)), STR_FMT(buf_str(&most)));
+    buf_fini(&least);
+    buf_fini(&most);
+    return false;
 }
 
 static bool set_bool(struct loader *l, void *field, struct str text)
@@ -245,11 +274,9 @@ bool value_set(struct loader *l, const struct config_key *k, void *base, struct 
     case KEY_CHOICE:
         return set_choice(l, k, field, text);
     case KEY_INT:
-        return set_integer(l, k, field, text);
     case KEY_DURATION:
-        return set_duration(l, k, field, text);
     case KEY_BYTES:
-        return set_bytes(l, k, field, text);
+        return set_number(l, k, field, text);
     case KEY_LIST:
     case KEY_SECRET_LIST:
     case KEY_LISTENERS:

@@ -28,9 +28,15 @@ static struct str node_text(const yaml_node_t *n)
     return (struct str){(const char *)n->data.scalar.value, n->data.scalar.length};
 }
 
+/* A variable's value has lines, but nobody counts them. */
+static unsigned line_of(const struct loader *l, yaml_mark_t mark)
+{
+    return l->origin == ORIGIN_FILE ? (unsigned)mark.line + 1 : 0;
+}
+
 static void go_to(struct walk *w, const yaml_node_t *n)
 {
-    w->l->line = (unsigned)n->start_mark.line + 1;
+    w->l->line = line_of(w->l, n->start_mark);
 }
 
 static bool node_is_null(const yaml_node_t *n)
@@ -187,7 +193,7 @@ static void walk_listeners(struct walk *w, struct config_listeners *field, yaml_
         return;
     for (size_t i = 0; i < sequence_count(n); i++) {
         yaml_node_t *item = node_at(w, n->data.sequence.items.start[i]);
-        made[i].line = (unsigned)item->start_mark.line + 1;
+        made[i].line = line_of(w->l, item->start_mark);
         if (item->type != YAML_SCALAR_NODE) {
             walk_entry(w, item, i, SCOPE_LISTENER, &made[i]);
             continue;
@@ -211,7 +217,7 @@ static void walk_endpoints(struct walk *w, struct config_endpoints *field, yaml_
         return;
     for (size_t i = 0; i < sequence_count(n); i++) {
         yaml_node_t *item = node_at(w, n->data.sequence.items.start[i]);
-        made[i].line = (unsigned)item->start_mark.line + 1;
+        made[i].line = line_of(w->l, item->start_mark);
         walk_entry(w, item, i, SCOPE_ENDPOINT, &made[i]);
     }
     *field = (struct config_endpoints){made, sequence_count(n)};
@@ -260,8 +266,10 @@ static void walk_namespaces(struct walk *w, yaml_node_t *n)
 static void walk_value(struct walk *w, const struct config_key *k, void *base, yaml_node_t *n)
 {
     bool many = n->type == YAML_SEQUENCE_NODE;
-    if (k->scope == SCOPE_CONFIG)
+    if (k->scope == SCOPE_CONFIG) {
         w->l->config->origins[k - config_keys] = (unsigned char)w->l->origin;
+        w->l->key_lines[k - config_keys] = w->l->line;
+    }
     if (node_is_null(n))
         return;
     if (k->type == KEY_NAMESPACES)
@@ -280,7 +288,7 @@ static void complain_of_syntax(struct loader *l, const yaml_parser_t *parser)
 {
     bool known = parser->error == YAML_SCANNER_ERROR || parser->error == YAML_PARSER_ERROR ||
                  parser->error == YAML_COMPOSER_ERROR;
-    l->line = known ? (unsigned)parser->problem_mark.line + 1 : 0;
+    l->line = known ? line_of(l, parser->problem_mark) : 0;
     loader_complain(l, "not YAML: %s", parser->problem ? parser->problem : "unreadable");
 }
 
@@ -296,6 +304,7 @@ static void yaml_walk(struct loader *l, struct str text, const struct config_key
     yaml_parser_set_input_string(&parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
     if (!yaml_parser_load(&parser, &doc)) {
         complain_of_syntax(l, &parser);
+        l->line = line;
         yaml_parser_delete(&parser);
         return;
     }
