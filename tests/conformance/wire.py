@@ -85,7 +85,8 @@ class Deflate:
 
 
 class Client:
-    """One connection. Events: ("message", bytes, binary), ("pong", bytes), code or None, reason), ("end",) when the server has closed the socket. Pings are answered."""
+    """One connection. Events: ("message", bytes, binary), ("pong", bytes), ("close", code or
+    None, reason), and ("end",) when the server has closed the socket. Pings are answered."""
 
     def __init__(self, host, port, path, timeout=5.0, offer=None):
         self.timeout = timeout

@@ -2,7 +2,7 @@
  * ws_frame_test.c - every rule of RFC 6455 about frames, however the bytes come.
  */
 #include "client_wire.h"
-#include "cuts.h"
+#include "unit/cuts.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
  * ws_test.c - the WebSocket carrier from the handshake to the goodbye, on a wire of the test's own.
  */
 #include "client_wire.h"
-#include "cuts.h"
+#include "unit/cuts.h"
 #include "fake_wire.h"
 
 #include "carrier/ws.h"
