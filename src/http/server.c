@@ -51,20 +51,21 @@ static void give_up(int fd, struct tls *tls, struct http_conn *hc, struct conn *
         http_conn_destroy(hc);
 }
 
-void http_server_accept(struct http_server *s, int fd, const struct addr *peer, struct tls *tls)
+bool http_server_accept(struct http_server *s, int fd, const struct addr *peer, struct tls *tls)
 {
     struct http_conn *hc = http_conn_create(s);
     struct conn *c = calloc(1, sizeof(*c));
     if (hc == NULL || c == NULL ||
         !conn_open(c, s->flusher, fd, tls, peer, &http_conn_handler, s->options.out_max_bytes)) {
         give_up(fd, tls, hc, c);
-        return;
+        return false;
     }
     hc->conn = c;
     c->owner = hc;
     list_add(&s->conns, &hc->link);
     gauge_add(&s->open_count, 1);
     timer_arm(s->flusher->loop, &hc->timer, s->options.head_timeout_ms);
+    return true;
 }
 
 void http_server_drain(struct http_server *s)

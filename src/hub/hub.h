@@ -17,6 +17,8 @@
 #include "hub/session.h"
 #include "loop/loop.h"
 
+enum { HUB_LOOPS_MAX = 64 };
+
 struct node; // the hubs of all loops
 
 struct presence_entry {
@@ -160,6 +162,11 @@ struct loop *hub_loop(const struct hub *hub);
 const struct policy *hub_policy(const struct hub *hub);
 /* From any thread. The old policy must stay until every loop has turned once. */
 void node_set_policy(struct node *n, const struct policy *policy);
+
+/* For a drain: tells the next most sessions to go (CLOSE_SHUTDOWN). Sessions stay counted until
+ * their connections are closed. */
+void hub_drain(struct hub *hub, uint32_t most);
+uint32_t hub_session_count(const struct hub *hub);
 
 struct hub_stats {
     uint64_t sessions, channels, subscriptions, publishes, publish_bytes, joins, leaves;

@@ -49,7 +49,7 @@ static void hub_destroy(struct hub *hub)
 struct node *node_create(struct loop *const *loops, unsigned count, const struct policy *policy,
                          uint32_t sessions_max)
 {
-    MUST(count > 0 && count <= LOOPS_MAX);
+    MUST(count > 0 && count <= HUB_LOOPS_MAX);
     struct node *n = calloc(1, sizeof(*n));
     if (n == NULL)
         return NULL;

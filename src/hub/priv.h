@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-enum { LOOPS_MAX = 64, RECOVER_ROUND_COUNT = 1000, RECOVER_ROUND_BYTES = 256 * 1024 };
+enum { RECOVER_ROUND_COUNT = 1000, RECOVER_ROUND_BYTES = 256 * 1024 };
 
 /* ---- figures: written by the hub's loop, read by anybody ---- */
 
@@ -40,7 +40,7 @@ struct dialect_slot {
 };
 
 struct node {
-    struct hub *hubs[LOOPS_MAX];
+    struct hub *hubs[HUB_LOOPS_MAX];
     unsigned count;
     uint64_t seed; // of the channels' homes
     const struct policy *_Atomic policy;

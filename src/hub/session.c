@@ -129,3 +129,17 @@ struct str subscription_channel(const struct subscription *sub)
 {
     return key_name(sub->fanout->node.key);
 }
+
+void hub_drain(struct hub *hub, uint32_t most)
+{
+    for (uint32_t i = 0; i < most && !list_empty(&hub->sessions); i++) {
+        struct session *s = container_of(hub->sessions.next, struct session, link);
+        list_move_to_end(&hub->sessions, &s->link); // those already told are told last
+        s->ops->disconnect(s, CLOSE_SHUTDOWN, 0, STR_NONE);
+    }
+}
+
+uint32_t hub_session_count(const struct hub *hub)
+{
+    return (uint32_t)atomic_load_explicit(&hub->counters.sessions, memory_order_relaxed);
+}

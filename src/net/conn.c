@@ -129,6 +129,8 @@ static void conn_bury(struct grave *g)
 {
     struct conn *c = container_of(g, struct conn, grave);
     stat_add(&c->flusher->closes[c->reason], 1);
+    if (c->flusher->conn_closed != NULL)
+        c->flusher->conn_closed(c->flusher->closed_ctx, c);
     c->handler->closed(c, (enum close_reason)c->reason);
 }
 
@@ -138,6 +140,7 @@ static void conn_finish(struct conn *c)
     c->sink.closed = true;
     timer_cancel(&c->linger);
     list_remove(&c->sink.link);
+    list_remove(&c->link);
     loop_remove_io(conn_loop(c), &c->io);
     tls_destroy(&c->tls);
     close(c->io.fd);
@@ -324,9 +327,11 @@ bool conn_open(struct conn *c, struct flusher *f, int fd, struct tls *tls, const
         .peer = *peer,
     };
     sink_init(&c->sink);
+    list_init(&c->link);
     timer_init(&c->linger, conn_linger_fired);
     if (!loop_add_io(f->loop, &c->io, WATCH))
         return false;
+    list_add(&f->conns, &c->link);
     stat_add(&f->open_count, 1);
     return true;
 }

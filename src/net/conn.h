@@ -38,6 +38,7 @@ enum conn_state { CONN_OPEN, CONN_LINGERING, CONN_CLOSED, CONN_STATE_COUNT };
 
 struct conn {
     struct io io;
+    struct list link;           // in flusher.conns
     struct sink sink;        // dialects join cursors to it
     struct flusher *flusher; // of this loop
     const struct conn_handler *handler;
@@ -101,6 +102,7 @@ struct flusher {
     struct work work;
     struct loop *loop;
     struct outflow outflow;
+    struct list conns;
     char *read_buf; // shared by all connections of the loop
     _Atomic uint64_t bytes_in, bytes_out, sends, frames_out, own_bytes_waiting;
     _Atomic uint64_t open_count;
@@ -108,9 +110,14 @@ struct flusher {
     /* When a feed has been offered to everybody: time from append to then. May be NULL. */
     void (*observe_latency)(void *ctx, uint64_t ns);
     void *observe_ctx;
+    /* A connection that was opened is closed. May be NULL. */
+    void (*conn_closed)(void *ctx, const struct conn *c);
+    void *closed_ctx;
 };
 bool flusher_init(struct flusher *f, struct loop *l);
 void flusher_fini(struct flusher *f);
+/* Every connection that is open: for the end of the process. */
+void flusher_abort_all(struct flusher *f, enum close_reason reason);
 
 static inline struct loop *conn_loop(const struct conn *c)
 {

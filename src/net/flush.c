@@ -301,11 +301,20 @@ bool flusher_init(struct flusher *f, struct loop *l)
     *f = (struct flusher){.loop = l, .work = {.run = flusher_run}};
     outflow_init(&f->outflow);
     list_init(&f->work.link);
+    list_init(&f->conns);
     f->read_buf = malloc(READ_BUF_BYTES);
     if (f->read_buf == NULL)
         return false;
     loop_add_work(l, &f->work);
     return true;
+}
+
+void flusher_abort_all(struct flusher *f, enum close_reason reason)
+{
+    list_each_safe(it, &f->conns)
+    {
+        conn_abort(container_of(it, struct conn, link), reason);
+    }
 }
 
 void flusher_fini(struct flusher *f)

@@ -1,0 +1,450 @@
+/*
+ * server.c - everything wired, in a written order:
+ *   file limit, admission, loops, hub, routers (API, health, metrics, dialects, console), HTTP
+ *   servers, doors, threads. Taken apart in the reverse order.
+ */
+#include "app/server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "base/random.h"
+#include "console/console.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { FILES_RESERVED = 64, DRAIN_TICK_MS = 100 };
+
+/* ---- parts ---- */
+
+static uint64_t raise_file_limit(void)
+{
+    struct rlimit rl;
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+        return 1024;
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+    getrlimit(RLIMIT_NOFILE, &rl);
+    return rl.rlim_cur;
+}
+
+static uint64_t connections_possible(const struct config *c)
+{
+    uint64_t files = raise_file_limit();
+    uint64_t most = files > 2 * FILES_RESERVED ? files - FILES_RESERVED : files / 2;
+    uint64_t wanted = c->client.connections_max;
+    if (wanted == 0 || wanted > most) {
+        log_info("at most %lu connections: the limit of open files is %lu", most, files);
+        return most;
+    }
+    return wanted;
+}
+
+bool admission_make(struct admission *a, const struct config *c, struct buf *ret_why)
+{
+    struct auth_options o = {
+        .hmac_secret = c->auth.hmac_secret,
+        .rsa_public_key = c->auth.rsa_public_key,
+        .ecdsa_public_key = c->auth.ecdsa_public_key,
+        .audience = c->auth.audience,
+        .issuer = c->auth.issuer,
+        .tenant_claim = c->auth.tenant_claim,
+        .api_keys = c->auth.api_keys.items,
+        .api_key_count = c->auth.api_keys.count,
+        .leeway_s = (uint32_t)(c->auth.leeway_ms / 1000),
+        .token_max_bytes = c->auth.token_max_bytes,
+    };
+    struct auth *auth = auth_create(&o, ret_why);
+    if (auth == NULL)
+        return false;
+    *a = (struct admission){auth, config_token_required(c), c->auth.origins.items,
+                            c->auth.origins.count};
+    return true;
+}
+
+static void admission_drop(struct admission *a)
+{
+    struct auth *auth = (struct auth *)(uintptr_t)a->auth;
+    auth_destroy(&auth);
+    *a = (struct admission){0};
+}
+
+static bool make_workers(struct server *s, struct buf *ret_why)
+{
+    unsigned count = s->config->loops;
+    if (count == 0)
+        count = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+    if (count > HUB_LOOPS_MAX)
+        count = HUB_LOOPS_MAX;
+    s->workers = calloc(count, sizeof(*s->workers));
+    s->figures.loops = calloc(count, sizeof(*s->figures.loops));
+    if (s->workers == NULL || s->figures.loops == NULL)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        struct worker *w = &s->workers[i];
+        w->server = s;
+        w->loop = loop_create(i);
+        if (w->loop == NULL || !flusher_init(&w->flusher, w->loop)) {
+            buf_add_format(ret_why, "cannot make loop %u\n", i);
+            return false;
+        }
+        s->worker_count++;
+        w->figures = &s->figures.loops[i];
+        metrics_loop_init(w->figures);
+        w->figures->loop = w->loop;
+        w->figures->flusher = &w->flusher;
+        w->flusher.observe_latency = metrics_observe;
+        w->flusher.observe_ctx = w->figures;
+        w->flusher.conn_closed = door_closed;
+        w->flusher.closed_ctx = s;
+    }
+    s->figures.loop_count = s->worker_count;
+    return true;
+}
+
+static bool make_node(struct server *s)
+{
+    struct loop *loops[HUB_LOOPS_MAX];
+    for (unsigned i = 0; i < s->worker_count; i++)
+        loops[i] = s->workers[i].loop;
+    uint32_t most = s->connections_max > UINT32_MAX ? UINT32_MAX : (uint32_t)s->connections_max;
+    s->node = node_create(loops, s->worker_count, &s->config->policy, most);
+    if (s->node == NULL)
+        return false;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        hub_set_outflow(node_hub(s->node, i), &s->workers[i].flusher.outflow);
+    return true;
+}
+
+static void describe(struct server *s)
+{
+    const struct config *c = s->config;
+    s->api = (struct api){
+        .node = s->node,
+        .admission = &s->admission,
+        .default_tenant = c->auth.default_tenant,
+        .version = STR(RECADO_VERSION),
+        .node_name = STR("recado"),
+        .started_ns = clock_mono_ns(),
+        .commands_max = c->api.commands_max,
+        .history_limit_max = c->api.history_limit_max,
+        .list_limit_max = c->api.list_limit_max,
+    };
+    uuid_make(s->api.node_id);
+    s->figures.node = s->node;
+    s->figures.version = RECADO_VERSION;
+    s->figures.started_ns = s->api.started_ns;
+    s->figures.started_ms = clock_wall_ms();
+    s->figures.connections_max = s->connections_max;
+    atomic_store(&s->figures.store_ok, true);
+    atomic_store(&s->figures.bus_ok, true);
+    s->http = (struct http_options){
+        .head_max_bytes = c->http.head_max_bytes,
+        .body_max_bytes = c->http.body_max_bytes > c->api.body_max_bytes ? c->http.body_max_bytes
+                                                                         : c->api.body_max_bytes,
+        .head_timeout_ms = c->http.head_timeout_ms,
+        .body_timeout_ms = c->http.body_timeout_ms,
+        .idle_timeout_ms = c->http.idle_timeout_ms,
+        .requests_per_connection_max = c->http.requests_per_connection_max,
+        .out_max_bytes = c->http.out_max_bytes,
+        .origins = c->auth.origins.items,
+        .origin_count = c->auth.origins.count,
+        .trusted_proxies = c->http.trusted_proxies.items,
+        .trusted_proxy_count = c->http.trusted_proxies.count,
+    };
+}
+
+/* Console, API, metrics and health: behind the internal addresses when there are any. */
+static bool route_insides(struct server *s, struct http_router *rt)
+{
+    const struct config *c = s->config;
+    bool ok = api_routes(rt, &s->api) && health_routes(rt, &s->figures);
+    if (ok && c->metrics_enabled)
+        ok = metrics_routes(rt, &s->figures);
+    if (ok && c->console_enabled)
+        ok = console_routes(rt);
+    return ok;
+}
+
+static bool make_routers(struct server *s, struct buf *ret_why)
+{
+    bool internal = s->config->internal_listen.count > 0;
+    s->routers[0] = http_router_create();
+    s->routers[1] = internal ? http_router_create() : NULL;
+    if (s->routers[0] == NULL || (internal && s->routers[1] == NULL))
+        return false;
+    if (!route_insides(s, s->routers[internal]) || !endpoints_make(s, ret_why))
+        return false;
+    return true;
+}
+
+static bool make_http(struct server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        for (int k = 0; k < 2; k++) {
+            if (s->routers[k] == NULL)
+                continue;
+            w->http[k] = http_server_create(&w->flusher, s->routers[k], &s->http);
+            if (w->http[k] == NULL)
+                return false;
+            w->figures->servers[k] = w->http[k];
+        }
+    }
+    return true;
+}
+
+struct server *server_create(struct config *config, struct buf *ret_why)
+{
+    struct server *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        config_destroy(&config);
+        return NULL;
+    }
+    s->config = config;
+    s->connections_max = connections_possible(config);
+    s->book = address_book_create(&(struct address_limits){
+        .connections_max = config->client.connections_per_address_max,
+        .connects_per_second = config->client.connects_per_second_per_address,
+        .connects_burst = config->client.connects_burst,
+    });
+    if (s->book == NULL || !admission_make(&s->admissions[0], config, ret_why))
+        goto fail;
+    atomic_init(&s->admission, &s->admissions[0]);
+    if (!make_workers(s, ret_why) || !make_node(s))
+        goto fail;
+    describe(s);
+    if (!make_routers(s, ret_why) || !make_http(s) || !doors_open(s, ret_why))
+        goto fail;
+    return s;
+fail:
+    if (ret_why->len == 0)
+        buf_add(ret_why, STR("out of memory\n"));
+    server_destroy(&s);
+    return NULL;
+}
+
+/* ---- running ---- */
+
+static bool open_knocker(struct worker *w, unsigned index, struct door *d, struct buf *ret_why)
+{
+    struct knocker *k = &w->knockers[index];
+    char text[256];
+    k->worker = w;
+    k->door = d;
+    int fd = d->fd;
+    if (w != w->server->workers)
+        fd = listen_socket_again(&d->addr, d->fd, text, sizeof(text));
+    if (fd < 0) {
+        buf_add_format(ret_why, "%s\n", text);
+        return false;
+    }
+    if (!listener_init(&k->listener, w->loop, fd, &d->addr, door_accepted, k)) {
+        buf_add_format(ret_why, "%s: cannot be watched\n", d->addr.text);
+        close(fd);
+        return false;
+    }
+    return true;
+}
+
+static void *worker_run(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->loop);
+    return NULL;
+}
+
+bool server_start(struct server *s, struct buf *ret_why)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        w->knockers = calloc(s->door_count, sizeof(*w->knockers));
+        if (w->knockers == NULL)
+            return false;
+        for (unsigned k = 0; k < s->door_count; k++)
+            w->knockers[k].listener.io.fd = -1;
+        for (unsigned k = 0; k < s->door_count; k++) {
+            if (!open_knocker(w, k, &s->doors[k], ret_why))
+                return false;
+        }
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        w->running = pthread_create(&w->thread, NULL, worker_run, w) == 0;
+        if (!w->running)
+            return false;
+    }
+    return true;
+}
+
+struct errand {
+    struct mail mail;
+    void (*run)(struct worker *w);
+    struct worker *worker;
+    sem_t *done;
+};
+
+static void errand_arrived(struct mail *m, struct loop *l)
+{
+    struct errand *e = container_of(m, struct errand, mail);
+    (void)l;
+    if (e->run != NULL)
+        e->run(e->worker);
+    sem_post(e->done); // e is gone from here on
+}
+
+/* On every loop, once; waits for all of them. */
+static void on_every_loop(struct server *s, void (*run)(struct worker *w))
+{
+    struct errand errands[HUB_LOOPS_MAX];
+    sem_t done;
+    sem_init(&done, 0, 0);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        errands[i] = (struct errand){{.deliver = errand_arrived}, run, &s->workers[i], &done};
+        loop_post(s->workers[i].loop, &errands[i].mail);
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        while (sem_wait(&done) != 0)
+            continue;
+    }
+    sem_destroy(&done);
+}
+
+void server_wait_turn(struct server *s)
+{
+    on_every_loop(s, NULL);
+}
+
+bool server_reload(struct server *s, struct config *next, struct buf *ret_why)
+{
+    struct admission *fresh = &s->admissions[!s->admission_index];
+    if (!admission_make(fresh, next, ret_why)) {
+        config_destroy(&next);
+        return false;
+    }
+    if (!doors_reload_tls(s, ret_why)) {
+        admission_drop(fresh);
+        config_destroy(&next);
+        return false;
+    }
+    struct config *before = s->reloaded;
+    atomic_store(&s->admission, fresh);
+    node_set_policy(s->node, &next->policy);
+    log_setup((enum log_level)next->log.level, next->log.json);
+    server_wait_turn(s); // nobody is just looking at the old ones
+    admission_drop(&s->admissions[s->admission_index]);
+    s->admission_index = !s->admission_index;
+    s->reloaded = next;
+    config_destroy(&before);
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void drain_tick(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, drain);
+    struct hub *hub = node_hub(w->server->node, loop_index(w->loop));
+    uint32_t left = hub_session_count(hub);
+    uint32_t ticks = w->drain_ticks_left > 0 ? w->drain_ticks_left-- : 1;
+    hub_drain(hub, (left + ticks - 1) / ticks);
+    if (left > 0 || w->drain_ticks_left > 0)
+        timer_arm(w->loop, t, DRAIN_TICK_MS);
+}
+
+static void worker_drain(struct worker *w)
+{
+    for (size_t i = 0; i < w->server->door_count; i++)
+        listener_drain(&w->knockers[i].listener);
+    for (int k = 0; k < 2; k++) {
+        if (w->http[k] != NULL)
+            http_server_drain(w->http[k]);
+    }
+    /* The last tenth of the window is for the closes themselves. */
+    w->drain_ticks_left = w->server->config->shutdown_drain_ms * 9 / 10 / DRAIN_TICK_MS;
+    timer_init(&w->drain, drain_tick);
+    drain_tick(&w->drain);
+}
+
+void server_drain(struct server *s)
+{
+    atomic_store(&s->figures.draining, true);
+    on_every_loop(s, worker_drain);
+}
+
+bool server_is_empty(const struct server *s)
+{
+    struct hub_stats stats;
+    node_read_stats(s->node, &stats);
+    return stats.sessions == 0;
+}
+
+static void worker_close_all(struct worker *w)
+{
+    timer_cancel(&w->drain);
+    for (size_t i = 0; w->knockers != NULL && i < w->server->door_count; i++)
+        listener_fini(&w->knockers[i].listener);
+    for (int k = 0; k < 2; k++) {
+        if (w->http[k] != NULL)
+            http_server_stop(w->http[k]);
+    }
+    flusher_abort_all(&w->flusher, CLOSE_GOING_AWAY);
+}
+
+void server_stop(struct server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        if (w->running) {
+            loop_stop(w->loop);
+            pthread_join(w->thread, NULL);
+        }
+        w->running = false;
+    }
+}
+
+/* Closes what is still open and lets the last mails and burials happen, on this thread. */
+static void settle_loops(struct server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_close_all(&s->workers[i]);
+    for (unsigned round = 0; round < 4 + 2 * s->worker_count; round++) {
+        for (unsigned i = 0; i < s->worker_count; i++)
+            loop_turn(s->workers[i].loop, 0);
+    }
+}
+
+void server_destroy(struct server **sp)
+{
+    struct server *s = *sp;
+    *sp = NULL;
+    if (s == NULL)
+        return;
+    server_stop(s);
+    settle_loops(s);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        http_server_destroy(&w->http[0]);
+        http_server_destroy(&w->http[1]);
+        flusher_fini(&w->flusher);
+        free(w->knockers);
+    }
+    doors_close(s);
+    http_router_destroy(&s->routers[0]);
+    http_router_destroy(&s->routers[1]);
+    free(s->endpoints);
+    node_destroy(&s->node);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        loop_destroy(&s->workers[i].loop);
+    free(s->workers);
+    free(s->figures.loops);
+    admission_drop(&s->admissions[0]);
+    admission_drop(&s->admissions[1]);
+    address_book_destroy(&s->book);
+    config_destroy(&s->reloaded);
+    config_destroy(&s->config);
+    free(s);
+}

@@ -1,0 +1,97 @@
+/* server.h - the running server: everything wired, in a written order.
+ * Thread:  the main thread; loops have threads of their own between server_start() and
+ * server_stop(). Memory:  one struct server per process run. Failure: server_create() says what
+ * could not be had (address, file, memory) and leaves nothing. */
+#ifndef APP_SERVER_H
+#define APP_SERVER_H
+
+#include "app/address_book.h"
+#include "app/config.h"
+#include "api/api.h"
+#include "dialect/dialect.h"
+#include "metrics/metrics.h"
+#include "net/listener.h"
+#include "net/tls.h"
+
+#include <pthread.h>
+
+struct server;
+
+/* One configured address. */
+struct door {
+    struct listen_addr addr;
+    int fd; // of the first loop
+    bool internal;
+    struct tls_context *_Atomic tls; // NULL: plain
+    struct str cert, key;            // files, for the reload
+};
+
+/* One loop with what hangs on it. */
+struct worker {
+    struct server *server;
+    pthread_t thread;
+    bool running;
+    struct loop *loop;
+    struct flusher flusher;
+    struct http_server *http[2]; // public, internal
+    struct knocker *knockers;    // one listener per door
+    struct metrics_loop *figures;
+    struct timer drain;
+    uint32_t drain_ticks_left;
+};
+
+struct knocker {
+    struct listener listener;
+    struct worker *worker;
+    struct door *door;
+};
+
+struct server {
+    struct config *config;   // of birth: what cannot be swapped is read from here
+    struct config *reloaded; // NULL, or the newest: admission and policy come from it
+    struct address_book *book;
+    struct admission admissions[2];
+    unsigned admission_index;
+    admission_slot admission;
+    struct node *node;
+    struct http_router *routers[2];
+    struct http_options http;
+    struct endpoint *endpoints;
+    size_t endpoint_count;
+    struct api api;
+    struct metrics_source figures;
+    struct door *doors;
+    size_t door_count;
+    struct worker *workers;
+    unsigned worker_count;
+    _Atomic uint64_t connections;
+    uint64_t connections_max;
+};
+
+/* Takes the configuration over (also on failure). ret_why: a text for people. */
+struct server *server_create(struct config *config, struct buf *ret_why);
+bool server_start(struct server *s, struct buf *ret_why);
+/* Swaps what can be swapped for what next says; takes it over (also on failure). */
+bool server_reload(struct server *s, struct config *next, struct buf *ret_why);
+/* Readiness turns 503, nobody new comes in, sessions are told over the drain window. */
+void server_drain(struct server *s);
+/* Nobody is connected any more. */
+bool server_is_empty(const struct server *s);
+void server_stop(struct server *s);
+void server_destroy(struct server **sp);
+
+/* ---- between the files of the server ---- */
+
+bool admission_make(struct admission *a, const struct config *c, struct buf *ret_why);
+bool endpoints_make(struct server *s, struct buf *ret_why);
+bool doors_open(struct server *s, struct buf *ret_why);
+void doors_close(struct server *s);
+bool doors_reload_tls(struct server *s, struct buf *ret_why);
+/* A listener of a worker has a connection. */
+void door_accepted(struct listener *l, int fd, const struct addr *peer);
+/* For flusher.conn_closed; ctx: the server. */
+void door_closed(void *ctx, const struct conn *c);
+/* Runs on every loop once; returns when all have turned. */
+void server_wait_turn(struct server *s);
+
+#endif
