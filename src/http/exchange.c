@@ -176,12 +176,10 @@ static size_t feed_body(struct http_conn *hc, const char *p, size_t n)
 {
     size_t used;
     enum http_parse result = http_parser_body(&hc->parser, p, n, &hc->in, &used);
-    if (result == HTTP_PARSE_MORE)
-        return used;
-    http_request_renew(hc);
+    http_request_renew(hc); // also now: the clock may refuse it at any time
     if (result == HTTP_PARSE_DONE)
         dispatch(hc);
-    else
+    else if (result == HTTP_PARSE_BAD)
         refuse_parsed(hc);
     return used;
 }

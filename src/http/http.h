@@ -124,7 +124,8 @@ struct http_server *http_server_create(struct flusher *f, const struct http_rout
 /* All its connections are gone: http_server_stop(), then turns of the loop. Connections that were
  * taken over do not count. */
 void http_server_destroy(struct http_server **sp);
-/* A socket that was just accepted. Takes fd and tls over in every case; false: no memory, closed. */
+/* A socket that was just accepted. Takes fd and tls over in every case; false: no memory, closed.
+ */
 bool http_server_accept(struct http_server *s, int fd, const struct addr *peer, struct tls *tls);
 /* In a drain: answers carry "Connection: close", idle connections are closed. */
 void http_server_drain(struct http_server *s);

@@ -90,7 +90,7 @@ void http_exchange_done(struct http_conn *hc);
 
 /* request.c: reads the head that stands in hc->in into hc->request. False: hc->parser says why. */
 bool http_request_read(struct http_conn *hc);
-/* After (some of) the body has come: hc->in may have moved. */
+/* After some of the body has come: hc->in may have moved. */
 void http_request_renew(struct http_conn *hc);
 
 /* uri.c */

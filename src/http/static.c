@@ -135,8 +135,8 @@ static void asset_handle(struct http_request *r)
 bool http_static_add(struct http_router *rt, const struct asset_set *set)
 {
     for (size_t i = 0; i < set->count; i++) {
-        if (!http_router_add(rt, 1u << HTTP_GET, set->assets[i].path, asset_handle,
-                             (void *)(uintptr_t)set))
+        if (!http_router_add(rt, 1u << HTTP_GET | 1u << HTTP_HEAD, set->assets[i].path,
+                             asset_handle, (void *)(uintptr_t)set))
             return false;
     }
     return true;

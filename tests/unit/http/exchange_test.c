@@ -163,6 +163,27 @@ static void test_time_limits(void **state)
     assert_int_equal(w.gone_count, 1);
 }
 
+/* The head is needed for the refusal, and the body has made its buffer move. */
+static void test_slow_long_body(void **state)
+{
+    (void)state;
+    static const struct str any = {"*", 1};
+    static char part[100000];
+    struct http_world w;
+    world_begin(&w);
+    w.options.origins = &any;
+    w.options.origin_count = 1;
+    world_start(&w);
+    struct fake_peer *p = world_ask(&w, STR("POST /echo HTTP/1.1\r\nHost: h\r\n"
+                                            "Origin: https://a.example\r\n"
+                                            "Content-Length: 200000\r\n\r\n"));
+    fake_feed(&w.net, p, (struct str){part, sizeof(part)});
+    fake_advance(&w.net, 30000);
+    assert_int_equal(status_of(p), 408);
+    assert_true(saw(p, "Access-Control-Allow-Origin: https://a.example\r\n"));
+    world_end(&w);
+}
+
 static void test_slow_head(void **state)
 {
     (void)state;
@@ -471,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_half_closed_peer_is_answered),
         cmocka_unit_test(test_expect_continue),
         cmocka_unit_test(test_time_limits),
+        cmocka_unit_test(test_slow_long_body),
         cmocka_unit_test(test_slow_head),
         cmocka_unit_test(test_requests_per_connection),
         cmocka_unit_test(test_drain),

@@ -66,12 +66,11 @@ void timer_cancel(struct timer *t)
 static struct fake_peer *peer_of(const struct conn *c)
 {
     struct fake_world *w = c->flusher->loop->world;
-    for (size_t i = 0; i < w->peer_count; i++) {
-        if (w->peers[i].conn == c)
-            return &w->peers[i];
-    }
-    MUST(!"a connection of this world");
-    return NULL;
+    size_t i = 0;
+    while (i < w->peer_count && w->peers[i].conn != c)
+        i++;
+    MUST(i < w->peer_count); // a connection of this world
+    return &w->peers[i];
 }
 
 bool conn_open(struct conn *c, struct flusher *f, int fd, struct tls *tls, const struct addr *peer,
