@@ -46,7 +46,7 @@ struct chunk {
     uint64_t first;     // number of its first frame
     const struct feed_ops *ops;
     bool special; // some frame is not for everybody
-    char bytes[];
+    _Alignas(8) char bytes[];
 };
 
 struct feed_ops {

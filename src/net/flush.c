@@ -164,6 +164,15 @@ static size_t take_out(struct conn *c, size_t n)
     return n - left;
 }
 
+/* What is left of the log may be for others only. */
+static void skip_unwanted(struct cursor *cur)
+{
+    uint64_t at = cur->next;
+    struct piece p;
+    if (cursor_behind(cur) && !cursor_piece(cur, &at, &p))
+        cursor_advance(cur, NULL, at);
+}
+
 /* n bytes of the pieces have been written: moves the cursors, keeps what is left of a cut frame. */
 static void take_pieces(struct conn *c, struct gather *g, size_t n)
 {
@@ -176,6 +185,7 @@ static void take_pieces(struct conn *c, struct gather *g, size_t n)
             n -= len;
             frames += p->count;
             cursor_advance(g->pieces[i].cursor, p->chunk, p->next);
+            skip_unwanted(g->pieces[i].cursor);
             continue;
         }
         uint32_t at = p->start + (uint32_t)n, end;
