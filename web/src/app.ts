@@ -16,6 +16,7 @@ import { sessionsView } from './views/sessions';
 import type { Word } from './words';
 
 const EVERY_MS = 2000;
+const DRAW_EVERY_MS = 80; // however many events arrive meanwhile
 
 const THEMES: Record<Mode, { word: Word; icon: string }> = {
   auto: { word: 'themeAuto', icon: ICONS.auto },
@@ -37,17 +38,17 @@ export class App {
   private header = h('header');
   private view: View | null = null;
   private locked = false;
-  private frame = 0;
+  private drawing = 0;
 
   constructor(private readonly root: HTMLElement) {
     const { live, log, known } = this.ctx;
     live.onEvent = (event) => {
       log.add(event);
       if (known.size < 500) known.add(event.channel);
-      this.frame ||= requestAnimationFrame(() => {
-        this.frame = 0;
+      this.drawing ||= window.setTimeout(() => {
+        this.drawing = 0;
         this.view?.events?.();
-      });
+      }, DRAW_EVERY_MS);
     };
     live.onState = () => {
       this.drawState();
@@ -60,6 +61,7 @@ export class App {
 
   start(): void {
     this.frameUp();
+    if (location.hash === '#/publish') this.focusPublish();
     new Poll(async () => {
       await this.read();
       if (!this.locked && !this.ctx.live.started) this.ctx.live.start(splitChannels(this.ctx.follow));

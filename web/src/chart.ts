@@ -97,7 +97,7 @@ export class Chart {
       axes: [
         { show: false },
         {
-          size: this.narrow ? 44 : 52,
+          size: this.narrow ? 50 : 54,
           gap: 4,
           splits: (_, __, min, max) => (this.empty ? [min] : [min, max / HEADROOM]),
           values: (_, splits) => splits.map((value) => this.format(value)),

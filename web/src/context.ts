@@ -9,7 +9,7 @@ export interface View {
   readonly node: HTMLElement;
   // Called after every reading of the metrics.
   figures?(): void;
-  // Called once a frame while events arrive.
+  // Called while events arrive, once for many of them.
   events?(): void;
   // Called when the live connection changed.
   state?(): void;

@@ -57,6 +57,8 @@ export class Live {
   onState: () => void = () => undefined;
   // One line per followed channel that the server refused.
   readonly refusals = new Map<string, string>();
+  // The channels that the server confirmed.
+  readonly following = new Set<string>();
   private client: Centrifuge | null = null;
 
   start(names: string[]): void {
@@ -95,6 +97,7 @@ export class Live {
     client?.removeAllListeners();
     client?.disconnect();
     this.refusals.clear();
+    this.following.clear();
     this.set('disconnected', '');
   }
 
@@ -102,6 +105,7 @@ export class Live {
     const client = this.client;
     if (!client) return;
     this.refusals.clear();
+    this.following.clear();
     for (const subscription of Object.values(client.subscriptions())) {
       subscription.removeAllListeners();
       subscription.unsubscribe();
@@ -123,9 +127,12 @@ export class Live {
     };
     subscription.on('publication', (pub) => this.onEvent(toEvent(pub, Date.now())));
     subscription.on('unsubscribed', ({ reason }) => refuse(reason));
+    subscription.on('subscribing', () => this.following.delete(name));
     subscription.on('error', ({ error }) => refuse(error.message));
     subscription.on('subscribed', () => {
-      if (this.refusals.delete(name)) this.onState();
+      this.refusals.delete(name);
+      this.following.add(name);
+      this.onState();
     });
     subscription.subscribe();
   }

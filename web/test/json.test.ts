@@ -3,18 +3,34 @@ import { curlCommand, quote, recadoCommand } from '../src/commands';
 import { checkJson, indentJson, publishBody } from '../src/json';
 
 describe('checkJson', () => {
-  it.each(['{}', '[1, 2]', '"x"', 'null', '-1.5e3', ' {"a": [true]} '])('accepts %s', (text) => {
+  const good = ['{}', '[1, 2]', '"x"', 'null', '-1.5e3', ' {"a": [true]} ', '0', '[[],{}]',
+    '"\\u00e9\\n\\"ç"', '\t[ -0.0E+1 ,\r\n false ]', '{"a":{"b":[{}]},"c":""}'];
+  const bad = ['', '{', '[1,]', '{"a":1,}', '{a:1}', "{'a':1}", '01', '1.', '.5', '+1', 'tru', 'nulls',
+    '"\t"', '"\\x"', '"\\u12g4"', '"', '[1 2]', '{"a" 1}', '{"a":}', '[', ']', 'NaN', '1 1', '\u00a01'];
+
+  it.each(good)('accepts %j, as the engine does', (text) => {
+    expect(() => JSON.parse(text) as unknown).not.toThrow();
     expect(checkJson(text)).toBeNull();
   });
 
+  it.each(bad)('refuses %j, as the engine does', (text) => {
+    expect(() => JSON.parse(text) as unknown).toThrow();
+    expect(checkJson(text)).not.toBeNull();
+  });
+
   it('says where it is wrong', () => {
-    expect(checkJson('{\n  "a": 1,\n  b: 2\n}')).toMatchObject({ line: 3, column: 3 });
-    expect(checkJson('{"a": tru}')).toMatchObject({ line: 1 });
-    expect(checkJson("{'a': 1}")).toMatchObject({ line: 1, column: 2 });
+    expect(checkJson('{\n  "a": 1,\n  b: 2\n}')).toEqual({ line: 3, column: 3, atEnd: false });
+    expect(checkJson('{"a": tru}')).toEqual({ line: 1, column: 7, atEnd: false });
+    expect(checkJson('[1,\n2,\n]')).toEqual({ line: 3, column: 1, atEnd: false });
   });
 
   it('names the end when something is missing there', () => {
-    expect(checkJson('{"a": 1')).toMatchObject({ line: 1, column: 8 });
+    expect(checkJson('{"a": 1')).toEqual({ line: 1, column: 8, atEnd: true });
+    expect(checkJson('["abc')).toEqual({ line: 1, column: 6, atEnd: true });
+  });
+
+  it('survives a very deep value', () => {
+    expect(checkJson('['.repeat(100_000))).not.toBeNull();
   });
 });
 

@@ -116,7 +116,8 @@ export function eventsView(ctx: Context): View {
   const refusals = h('p', { class: 'error', role: 'status' });
   const pause = h('button', { type: 'button', class: 'pause', 'aria-pressed': 'false' });
   const clearAll = h('button', { type: 'button' }, t('clear'));
-  let announcedAtMs = 0;
+  let announcedAtMs = -ANNOUNCE_EVERY_MS;
+  let announceTimer = 0;
   let announcedCount = ctx.log.totalCount;
 
   function drawPause(): void {
@@ -149,11 +150,20 @@ export function eventsView(ctx: Context): View {
     }
   }
 
+  // A flood is summed up every few seconds, so that a screen reader can follow.
   function announce(): void {
     const { totalCount } = ctx.log;
     const fresh = totalCount - announcedCount;
     const now = performance.now();
-    if (fresh <= 0 || ctx.log.paused || now - announcedAtMs < ANNOUNCE_EVERY_MS) return;
+    if (fresh <= 0 || ctx.log.paused || announceTimer !== 0) return;
+    const waitMs = announcedAtMs + ANNOUNCE_EVERY_MS - now;
+    if (waitMs > 0) {
+      announceTimer = window.setTimeout(() => {
+        announceTimer = 0;
+        announce();
+      }, waitMs);
+      return;
+    }
     const channel = ctx.log.shown()[0]?.channel ?? '';
     ctx.announce(fresh === 1 ? t('eventNew', { channel }) : t('eventsNew', { n: fresh, channel }));
     announcedAtMs = now;
@@ -177,6 +187,7 @@ export function eventsView(ctx: Context): View {
   function drawState(): void {
     const lines = [...ctx.live.refusals].map(([name, why]) => `${name}: ${why}`);
     if (ctx.live.state === 'refused') lines.push(`${t('stateRefused')}: ${ctx.live.reason}`);
+    list.dataset['following'] = [...ctx.live.following].join(' ');
     refusals.textContent = lines.join(' · ');
     refusals.hidden = lines.length === 0;
   }
@@ -188,6 +199,7 @@ export function eventsView(ctx: Context): View {
   });
   clearAll.addEventListener('click', () => {
     ctx.log.clear();
+    announcedCount = 0;
     draw();
   });
   const node = h(
@@ -198,5 +210,5 @@ export function eventsView(ctx: Context): View {
   );
   draw();
   drawState();
-  return { node, events: draw, state: drawState };
+  return { node, events: draw, state: drawState, destroy: () => clearTimeout(announceTimer) };
 }

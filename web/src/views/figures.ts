@@ -32,6 +32,10 @@ function card(word: Word, name: string, chart: Chart): Card {
   return { node, value, note, chart };
 }
 
+function pair(key: string, name: string, value: string): HTMLElement {
+  return h('span', { class: 'pair' }, h('span', { class: key }, name), ` ${value}`);
+}
+
 // The last value that was measured: latency has none in a quiet moment.
 function lastKnown(values: Value[]): Value {
   for (let i = values.length - 1; i >= 0; i -= 1) {
@@ -132,8 +136,8 @@ export function figuresView(ctx: Context): View {
     deliveries.note.textContent = t('publishesRate', { n: perSecond(point?.publishes ?? null) });
     latency.value.textContent = seconds(lastKnown(p50));
     latency.note.replaceChildren(
-      h('span', { class: 'key first' }, t('p50')), ` ${seconds(lastKnown(p50))} `,
-      h('span', { class: 'key second' }, t('p99')), ` ${seconds(lastKnown(p99))}`,
+      pair('key first', t('p50'), seconds(lastKnown(p50))), ' ',
+      pair('key second', t('p99'), seconds(lastKnown(p99))),
     );
     memory.value.textContent = bytes(point?.memory ?? null);
     memory.note.textContent = '';

@@ -23,6 +23,9 @@ export function overviewView(ctx: Context): View {
     events: () => events.events?.(),
     state: () => events.state?.(),
     theme: () => figures.theme?.(),
-    destroy: () => figures.destroy?.(),
+    destroy: () => {
+      figures.destroy?.();
+      events.destroy?.();
+    },
   };
 }

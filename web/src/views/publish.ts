@@ -12,7 +12,9 @@ import { checkJson, indentJson } from '../json';
 function problemWith(data: string): string {
   if (data.trim() === '') return t('jsonEmpty');
   const problem = checkJson(data);
-  return problem ? t('jsonWrong', { ...problem }) : '';
+  if (!problem) return '';
+  const { line, column, atEnd } = problem;
+  return t(atEnd ? 'jsonEnds' : 'jsonWrong', { line, column });
 }
 
 export function publishView(ctx: Context): View {
