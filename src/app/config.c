@@ -60,6 +60,9 @@ void config_destroy(struct config **cp)
 }
 
 static void message_add(struct loader *l, const char *kind, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void message_add(struct loader *l, const char *kind, const char *format, va_list args)
 {
     char text[COMPLAINT_MAX];
     vsnprintf(text, sizeof(text), format, args);

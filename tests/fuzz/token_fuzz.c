@@ -19,32 +19,33 @@ enum { NOW_S = 1700000000, TOKEN_MAX = 128 * 1024 };
 
 static const struct str secret = {"0123456789abcdef0123456789abcdef", 32};
 
-static unsigned read_all(struct str s)
+static void read_all(struct str s)
 {
-    unsigned sum = 0;
-    for (size_t i = 0; i < s.n; i++)
-        sum += (unsigned char)s.p[i];
-    return sum;
+    MUST(str_hash(s, 1) == str_hash(s, 1)); // touches every byte
 }
 
-static unsigned read_json(struct str s)
+static void read_json(struct str s)
 {
     MUST(s.n == 0 || json_valid(s)); // it is spliced into messages as it is
-    return read_all(s);
 }
 
 static void check_connection(const struct auth *a, struct str jwt)
 {
     struct claims c;
-    volatile unsigned sum = 0;
     enum err e = auth_verify_connection(a, jwt, NOW_S, &c);
     MUST((e == ERR_OK) == (c.reason[0] == '\0'));
     MUST(e == ERR_OK || c.block == NULL);
-    sum += read_all(c.user) + read_all(c.tenant) + read_all(c.role) + read_all(c.token_id);
-    sum += read_json(c.info) + read_json(c.meta);
+    read_all(c.user);
+    read_all(c.tenant);
+    read_all(c.role);
+    read_all(c.token_id);
+    read_json(c.info);
+    read_json(c.meta);
     for (size_t i = 0; i < c.sub_count; i++) {
         MUST(c.subs[i].channel.n > 0);
-        sum += read_all(c.subs[i].channel) + read_json(c.subs[i].info) + read_json(c.subs[i].data);
+        read_all(c.subs[i].channel);
+        read_json(c.subs[i].info);
+        read_json(c.subs[i].data);
     }
     claims_fini(&c);
 }
@@ -52,12 +53,14 @@ static void check_connection(const struct auth *a, struct str jwt)
 static void check_subscription(const struct auth *a, struct str jwt)
 {
     struct sub_claims c;
-    volatile unsigned sum = 0;
     enum err e = auth_verify_subscription(a, jwt, NOW_S, &c);
     MUST((e == ERR_OK) == (c.reason[0] == '\0'));
     MUST(e != ERR_OK || c.channel.n > 0);
-    sum += read_all(c.user) + read_all(c.channel) + read_all(c.client) + read_json(c.info);
-    sum += read_json(c.data);
+    read_all(c.user);
+    read_all(c.channel);
+    read_all(c.client);
+    read_json(c.info);
+    read_json(c.data);
     sub_claims_fini(&c);
 }
 
