@@ -60,7 +60,7 @@ void http_go(struct http_conn *hc, enum http_phase to)
 
 static void end_of_turn(struct grave *g);
 
-static void call_at_end_of_turn(struct http_conn *hc)
+void http_call_at_end_of_turn(struct http_conn *hc)
 {
     if (hc->buried)
         return;
@@ -97,11 +97,6 @@ static void take_buffer(struct http_conn *hc)
     if (hc->in.p == NULL && s->spare_count > 0)
         hc->in = s->spares[--s->spare_count];
     hc->in.len = 0;
-}
-
-static bool has_rest(const struct http_conn *hc)
-{
-    return hc->rest.len > hc->rest_at;
 }
 
 /* ---- a request comes ---- */
@@ -228,31 +223,23 @@ void http_exchange_done(struct http_conn *hc)
     http_go(hc, HTTP_IDLE);
     request_expect(hc);
     if (!hc->serving)
-        call_at_end_of_turn(hc);
-}
-
-static void hand_rest(struct http_conn *hc, struct conn *c, char *p, size_t n)
-{
-    if (hc->paused && c->state == CONN_OPEN)
-        conn_resume_reading(c);
-    if (n > 0 && c->state == CONN_OPEN)
-        c->handler->data(c, p, n);
+        http_call_at_end_of_turn(hc);
 }
 
 /* Goes on with what has been kept. */
 static void resume(struct http_conn *hc)
 {
     struct conn *c = hc->conn;
-    if (has_rest(hc))
+    if (http_has_rest(hc))
         hc->rest_at += serve(hc, hc->rest.p + hc->rest_at, hc->rest.len - hc->rest_at);
     else if (hc->phase == HTTP_IDLE)
         give_buffer(hc);
     if (hc->phase == HTTP_TAKEN) {
-        hand_rest(hc, c, hc->rest.p + hc->rest_at, hc->rest.len - hc->rest_at);
-        call_at_end_of_turn(hc);
+        http_hand_rest(hc, c, hc->rest.p + hc->rest_at, hc->rest.len - hc->rest_at);
+        http_call_at_end_of_turn(hc);
         return;
     }
-    if (has_rest(hc) || c->state != CONN_OPEN)
+    if (http_has_rest(hc) || c->state != CONN_OPEN)
         return;
     buf_fini(&hc->rest);
     hc->rest_at = 0;
@@ -264,64 +251,7 @@ static void resume(struct http_conn *hc)
     }
 }
 
-/* ---- taking over ---- */
-
-struct conn *http_conn(const struct http_request *r)
-{
-    return http_conn_of(r)->conn;
-}
-
-static void handover_closed(struct conn *c, enum close_reason reason)
-{
-    struct conn_handler *h = (struct conn_handler *)(uintptr_t)c->handler;
-    struct http_conn *hc = container_of(h, struct http_conn, handover);
-    hc->conn = NULL;
-    conn_set_handler(c, hc->taker);
-    hc->taker->closed(c, reason);
-}
-
-/* A request that was answered later, with bytes behind it: they go to the taker at the end of the
- * turn, when it is ready for them; should the connection close first, we have to know. */
-static void handover_begin(struct http_conn *hc, const struct conn_handler *handler)
-{
-    hc->taker = handler;
-    hc->handover = *handler;
-    hc->handover.closed = handover_closed;
-    conn_set_handler(hc->conn, &hc->handover);
-}
-
-static void handover_end(struct http_conn *hc)
-{
-    struct conn *c = hc->conn;
-    if (c == NULL)
-        return;
-    if (c->handler == &hc->handover)
-        conn_set_handler(c, hc->taker);
-    hand_rest(hc, c, hc->rest.p + hc->rest_at, hc->rest.len - hc->rest_at);
-    if (!hc->peer_ended || c->state != CONN_OPEN)
-        return;
-    if (c->handler->ended != NULL)
-        c->handler->ended(c);
-    else
-        conn_close(c, CLOSE_PEER_GONE, 0);
-}
-
-struct conn *http_take_conn(struct http_request *r, const struct conn_handler *handler)
-{
-    struct http_conn *hc = http_conn_of(r);
-    struct conn *c = hc->conn;
-    http_go(hc, HTTP_TAKEN);
-    list_remove(&hc->link);
-    gauge_add(&hc->server->open_count, -1);
-    c->owner = NULL;
-    if (!hc->serving && (has_rest(hc) || hc->peer_ended))
-        handover_begin(hc, handler);
-    else
-        conn_set_handler(c, handler);
-    if (!hc->serving)
-        call_at_end_of_turn(hc);
-    return c;
-}
+/* ---- the end of the turn ---- */
 
 static void end_of_turn(struct grave *g)
 {
@@ -329,7 +259,7 @@ static void end_of_turn(struct grave *g)
     hc->buried = false;
     if (hc->phase == HTTP_TAKEN) {
         if (hc->taker != NULL)
-            handover_end(hc);
+            http_handover_end(hc);
         http_conn_destroy(hc);
     } else if (hc->conn == NULL) {
         http_conn_destroy(hc);
@@ -343,10 +273,10 @@ static void end_of_turn(struct grave *g)
 static void on_data(struct conn *c, char *p, size_t n)
 {
     struct http_conn *hc = c->owner;
-    size_t used = has_rest(hc) ? 0 : serve(hc, p, n);
+    size_t used = http_has_rest(hc) ? 0 : serve(hc, p, n);
     if (hc->phase == HTTP_TAKEN) {
-        hand_rest(hc, c, p + used, n - used);
-        call_at_end_of_turn(hc);
+        http_hand_rest(hc, c, p + used, n - used);
+        http_call_at_end_of_turn(hc);
         return;
     }
     if (used == n || hc->phase == HTTP_CLOSING || c->state != CONN_OPEN)
@@ -364,15 +294,15 @@ static void on_drained(struct conn *c)
     struct http_conn *hc = c->owner;
     if (hc->phase == HTTP_SENDING)
         http_send_more(hc);
-    else if (hc->phase == HTTP_IDLE && has_rest(hc))
-        call_at_end_of_turn(hc);
+    else if (hc->phase == HTTP_IDLE && http_has_rest(hc))
+        http_call_at_end_of_turn(hc);
 }
 
 static void on_ended(struct conn *c)
 {
     struct http_conn *hc = c->owner;
     hc->peer_ended = true; // it may still wait for the answers to what it has sent
-    if (!has_rest(hc) && can_serve(hc))
+    if (!http_has_rest(hc) && can_serve(hc))
         http_conn_close(hc, CLOSE_PEER_GONE);
 }
 

@@ -88,6 +88,19 @@ bool http_may_keep_alive(const struct http_conn *hc);
 /* The answer has been handed over whole: on to the next request, or the end. */
 void http_exchange_done(struct http_conn *hc);
 
+static inline bool http_has_rest(const struct http_conn *hc)
+{
+    return hc->rest.len > hc->rest_at;
+}
+/* No function of hc is on the stack then. */
+void http_call_at_end_of_turn(struct http_conn *hc);
+
+/* takeover.c */
+/* Bytes that HTTP has no use for go to whoever took the connection. */
+void http_hand_rest(struct http_conn *hc, struct conn *c, char *p, size_t n);
+/* For a request that was taken over later: the taker is ready for what was kept. */
+void http_handover_end(struct http_conn *hc);
+
 /* request.c: reads the head that stands in hc->in into hc->request. False: hc->parser says why. */
 bool http_request_read(struct http_conn *hc);
 /* After some of the body has come: hc->in may have moved. */

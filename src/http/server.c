@@ -74,7 +74,7 @@ void http_server_drain(struct http_server *s)
     list_each_safe(it, &s->conns)
     {
         struct http_conn *hc = container_of(it, struct http_conn, link);
-        if (hc->phase != HTTP_IDLE || hc->rest.len > hc->rest_at)
+        if (hc->phase != HTTP_IDLE || http_has_rest(hc))
             continue;
         http_go(hc, HTTP_CLOSING);
         conn_close(hc->conn, CLOSE_GOING_AWAY, HTTP_LINGER_MS);
