@@ -128,6 +128,7 @@ void http_reply_options(struct http_request *r, unsigned methods)
     size_t len = put(extra, sizeof(extra), 0, STR("Allow: "));
     len = put(extra, sizeof(extra), len, allowed);
     len = put(extra, sizeof(extra), len, STR("\r\n"));
+    MUST(len <= sizeof(extra)); // names of methods only
     if (preflight)
         len += preflight_headers(r, allowed, extra + len, sizeof(extra) - len);
     http_reply(r, 200, STR_NONE, STR_NONE, (struct str){extra, len});
