@@ -160,7 +160,7 @@ uint64_t pool_misses(void)
     return own_pool != NULL ? own_pool->misses : 0;
 }
 
-/* The pool itself stays: blocks that are still in use elsewhere will be returned to it. */
+/* The pool itself stays where blocks are kept: those still in use elsewhere will be returned to it. */
 void pool_drop(void)
 {
     struct pool *p = own_pool;
@@ -174,5 +174,9 @@ void pool_drop(void)
             free(b);
         }
         p->count[class] = 0;
+    }
+    if (!POOL_KEEPS) {
+        own_pool = NULL;
+        free(p);
     }
 }

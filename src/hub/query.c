@@ -253,7 +253,8 @@ static struct str block_keep(struct request *r, struct str s)
     struct text_block *b = pool_alloc(sizeof(*b) + s.n);
     if (b == NULL)
         return STR_NONE;
-    memcpy(b->bytes, s.p, s.n);
+    if (s.n > 0)
+        memcpy(b->bytes, s.p, s.n);
     b->next = r->texts;
     r->texts = b;
     return (struct str){b->bytes, s.n};

@@ -20,7 +20,8 @@ struct request *request_make_with(struct hub *origin, size_t verb_size, struct s
     r->origin = origin;
     r->verb = r->bytes;
     char *at = r->bytes + verb_room;
-    memcpy(at, key.p, key.n);
+    if (key.n > 0)
+        memcpy(at, key.p, key.n);
     r->key = (struct str){at, key.n};
     if (ret_extra != NULL)
         *ret_extra = at + key.n;
