@@ -60,10 +60,13 @@ static bool fail_stuck(struct bench *b)
             break;
         }
     }
-    struct str said = c->early != NULL ? buf_str(c->early) : STR_NONE;
-    said.n = said.n < 300 ? said.n : 300;
-    return bench_fail(b, "%llu connections are open, no more within %d s; the next one heard: %.*s",
-                      (unsigned long long)b->ready, STUCK_MS / 1000, STR_FMT(said));
+    char said[300];
+    size_t n = 0;
+    for (; c->early != NULL && n < c->early->len && n < sizeof(said) - 1; n++)
+        said[n] = c->early->p[n] >= ' ' && c->early->p[n] < 0x7f ? c->early->p[n] : '.';
+    said[n] = '\0';
+    return bench_fail(b, "%llu connections are open, no more within %d s; the next one heard: %s",
+                      (unsigned long long)b->ready, STUCK_MS / 1000, said);
 }
 
 bool bench_open_all(struct bench *b, bool with_publisher)
