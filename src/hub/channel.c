@@ -27,13 +27,14 @@ const struct channel_options *channel_policy(const struct channel *ch)
 
 static void channel_expiry_fired(struct timer *t);
 
-static uint32_t epoch_make(void)
+/* The same name gets the same epoch again unless a stream with publications has been forgotten
+ * since: a channel that was only ever listened to may be forgotten without harm to those who come
+ * back to it. */
+static uint32_t epoch_make(const struct hub *home, struct str key)
 {
-    uint32_t e;
-    do
-        random_bytes(&e, sizeof(e));
-    while (e == 0);
-    return e;
+    uint64_t h = str_hash(key, home->node->seed + 1 + home->forgotten_streams);
+    uint32_t e = (uint32_t)(h ^ (h >> 32));
+    return e != 0 ? e : 1;
 }
 
 struct channel *channel_get(struct hub *home, struct str key)
@@ -48,7 +49,7 @@ struct channel *channel_get(struct hub *home, struct str key)
     if (ch == NULL || copy == NULL)
         goto fail;
     ch->hub = home;
-    ch->epoch = epoch_make();
+    ch->epoch = epoch_make(home, key);
     ch->node.key = (struct str){copy, key.n};
     timer_init(&ch->expiry, channel_expiry_fired);
     if (!map_add(&home->channels, &ch->node))
@@ -63,6 +64,7 @@ fail:
 
 void channel_destroy(struct channel *ch)
 {
+    ch->hub->forgotten_streams += ch->offset > 0;
     timer_cancel(&ch->expiry);
     history_clear(&ch->history);
     if (ch->presence != NULL)

@@ -59,6 +59,7 @@ struct hub {
     struct list sessions;
     uint32_t local_pattern_count; // fanouts of patterns
     uint64_t session_serial;
+    uint64_t forgotten_streams; // channels with publications that are no more
     struct buf key, scratch;
     struct hub_counters counters;
     struct dialect_slot dialects[DIALECTS_MAX];
