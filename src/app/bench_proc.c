@@ -55,7 +55,7 @@ static int softirq_core(const char *pid_text)
     if (f == NULL)
         return -1;
     if (fgets(name, sizeof(name), f) != NULL && strncmp(name, "ksoftirqd/", 10) == 0)
-        core = atoi(name + 10);
+        core = (int)strtol(name + 10, NULL, 10);
     fclose(f);
     return core;
 }
@@ -70,7 +70,7 @@ void proc_softirq_find(struct proc_softirq *ret, pid_t pid)
     for (struct dirent *e; (e = readdir(d)) != NULL && ret->count < PROC_SOFTIRQ_MAX;) {
         int core = is_number(e->d_name) ? softirq_core(e->d_name) : -1;
         if (core >= 0 && core < CPU_SETSIZE && CPU_ISSET(core, &set))
-            ret->threads[ret->count++] = atoi(e->d_name);
+            ret->threads[ret->count++] = (pid_t)strtol(e->d_name, NULL, 10);
     }
     closedir(d);
 }

@@ -166,7 +166,7 @@ static const char *set_since(struct follower *f, const struct subscribe_options 
         f->channels[i].offset = offset;
         f->channels[i].positioned = true;
         if (o->epoch != NULL)
-            strcpy(f->channels[i].epoch, o->epoch);
+            memcpy(f->channels[i].epoch, o->epoch, strlen(o->epoch) + 1);
     }
     return NULL;
 }

@@ -35,8 +35,9 @@ static enum cli_parsed parse(const char *words, struct got *g)
                                          {0}};
     const struct cli_spec spec = {"test", "the help\n", options};
     snprintf(copy, sizeof(copy), "test %s", words);
-    strtok(copy, " ");
-    while ((argv[argc] = strtok(NULL, " ")) != NULL)
+    char *rest = copy;
+    strsep(&rest, " ");
+    while ((argv[argc] = strsep(&rest, " ")) != NULL)
         argc++;
     return cli_parse(&spec, argc, argv, &g->rest);
 }

@@ -21,8 +21,8 @@ static void check(const char *text, const char *want, const char *want_why)
     rewind(f);
     json_lines_init(&l, f);
     while ((r = json_lines_next(&l, &value, why, sizeof(why))) == JSON_LINES_VALUE) {
-        strncat(got, value.p, value.n);
-        strcat(got, "|");
+        size_t n = strlen(got);
+        snprintf(got + n, sizeof(got) - n, "%.*s|", STR_FMT(value));
     }
     assert_string_equal(got, want);
     assert_int_equal(r, *want_why != '\0' ? JSON_LINES_BAD : JSON_LINES_END);

@@ -113,7 +113,7 @@ static void make_pair(const char *cert_name, const char *key_name, const char *p
 static int make_files(void **state)
 {
     (void)state;
-    strcpy(dir, "/tmp/recado-tls-XXXXXX");
+    snprintf(dir, sizeof(dir), "/tmp/recado-tls-XXXXXX");
     if (mkdtemp(dir) == NULL)
         return -1;
     make_pair("cert.pem", "key.pem", NULL);
