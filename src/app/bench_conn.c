@@ -78,6 +78,7 @@ void bench_send(struct bench *b, struct bench_conn *c, struct str bytes)
         }
     }
     bench_queue(b, c, str_skip(bytes, n > 0 ? (size_t)n : 0));
+    bench_flush(b, c); // TLS takes a record at a time: the socket may have room
 }
 
 void bench_send_frame(struct bench *b, struct bench_conn *c, uint8_t opcode, struct str payload)

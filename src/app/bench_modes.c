@@ -120,7 +120,10 @@ int bench_echo(struct bench *b)
     b->running = true;
     for (uint64_t i = 0; i < b->conn_count; i++)
         send_copies(b, &b->conns[i], b->window);
-    return b->lost == 0 && bench_run(b, NULL) ? CLI_DONE : failed(b);
+    bool ok = b->lost == 0 && bench_run(b, NULL);
+    if (ok && b->deliveries == 0)
+        ok = bench_fail(b, "no message came back: does the server echo?");
+    return ok ? CLI_DONE : failed(b);
 }
 
 /* ---- connections ---- */
