@@ -10,12 +10,35 @@ struct control_verb {
     struct control_params p; // strings inside the request
 };
 
+/* A session that is being subscribed, and what it is told then. */
+struct subscribing {
+    struct session *session;
+    struct str data;
+    char bytes[];
+};
+
+static struct subscribing *subscribing_make(struct session *s, struct str data)
+{
+    struct subscribing *sb = pool_alloc(sizeof(*sb) + data.n);
+    if (sb == NULL)
+        return NULL;
+    sb->session = session_ref(s);
+    sb->data = (struct str){sb->bytes, data.n};
+    if (data.n > 0)
+        memcpy(sb->bytes, data.p, data.n);
+    return sb;
+}
+
 static void control_subscribed(void *ctx, const struct answer *a)
 {
-    struct session *s = ctx;
+    struct subscribing *sb = ctx;
+    struct session *s = sb->session;
+    struct answer told = *a;
+    told.data = sb->data;
     if (a->err == ERR_OK && s->state == SESSION_OPEN && s->ops->subscribed != NULL)
-        s->ops->subscribed(s, a->subscription, a);
+        s->ops->subscribed(s, a->subscription, &told);
     session_unref(s);
+    pool_free(sb);
 }
 
 static void control_subscribe(struct session *s, const struct control_params *p)
@@ -23,17 +46,22 @@ static void control_subscribe(struct session *s, const struct control_params *p)
     const struct encoding *e = s->ops->encoding != NULL ? s->ops->encoding(s) : NULL;
     if (e == NULL)
         return; // this dialect's clients choose for themselves
+    struct subscribing *sb = subscribing_make(s, p->data);
+    if (sb == NULL)
+        return;
     hub_subscribe(s,
                   &(struct subscribe_params){
                       .channel = p->channel,
                       .encoding = e,
                       .recover = p->recover,
                       .since = p->since,
+                      .epoch_unknown = p->epoch_unknown,
                       .server_side = true,
                       .authorized = true,
                       .info = p->info,
+                      .expire_at = p->expire_at,
                   },
-                  control_subscribed, session_ref(s));
+                  control_subscribed, sb);
 }
 
 static void unsubscribe_one(struct session *s, struct subscription *sub,
@@ -81,13 +109,13 @@ static bool is_meant(const struct session *s, const struct control_params *p)
     char client[UUID_TEXT];
     if (!str_eq(s->tenant, p->tenant) || (p->user.n > 0 && !str_eq(s->user, p->user)))
         return false;
-    if (p->client.n == 0 && p->except_client.n == 0)
+    if (p->client.n == 0 && p->except_clients.n == 0)
         return true;
     uuid_format(s->client, client);
     struct str id = {client, UUID_TEXT};
     if (p->client.n > 0 && !str_eq(id, p->client))
         return false;
-    return !str_eq(id, p->except_client);
+    return str_find(p->except_clients, id) == p->except_clients.n;
 }
 
 static void control_one(struct request *r, struct session *s, const struct control_params *p)
@@ -144,8 +172,8 @@ static struct str put(char **at, struct str s)
 
 void hub_control(struct hub *hub, const struct control_params *p, answer_fn *done, void *ctx)
 {
-    size_t extra = p->tenant.n + p->user.n + p->client.n + p->except_client.n + p->channel.n +
-                   p->text.n + p->info.n;
+    size_t extra = p->tenant.n + p->user.n + p->client.n + p->except_clients.n + p->channel.n +
+                   p->text.n + p->info.n + p->data.n;
     char *at;
     struct request *r = request_make_with(hub, sizeof(struct control_verb), STR_NONE, extra, &at);
     if (r == NULL) {
@@ -157,10 +185,11 @@ void hub_control(struct hub *hub, const struct control_params *p, answer_fn *don
     own->tenant = put(&at, p->tenant);
     own->user = put(&at, p->user);
     own->client = put(&at, p->client);
-    own->except_client = put(&at, p->except_client);
+    own->except_clients = put(&at, p->except_clients);
     own->channel = put(&at, p->channel);
     own->text = put(&at, p->text);
     own->info = put(&at, p->info);
+    own->data = put(&at, p->data);
     r->run = control_on_loop;
     r->done = done;
     r->ctx = ctx;

@@ -73,7 +73,7 @@ static bool feed_wants(const struct cursor *c, const struct frame_note *note)
 {
     const struct subscription *sub = subscription_from(c);
     const struct publication *p = note->publication;
-    if (p->exclude != 0 && p->exclude == sub->session->id)
+    if (is_excluded(p, sub->session))
         return false;
     return sub->filter == NULL || p->kind != EVENT_PUBLICATION || filter_match(sub->filter, p);
 }
@@ -167,7 +167,7 @@ static void fanout_deliver(struct fanout *f, struct publication *p)
         feed_append(&fo->feed, buf_str(&hub->scratch),
                     (struct frame_info){
                         .class = frame_class(p),
-                        .special = p->exclude != 0,
+                        .special = p->exclude != 0 || p->excludes_client,
                         .offset = p->offset,
                         .publication = publication_ref(p),
                         .now_ns = loop_now_ns(hub->loop),

@@ -56,6 +56,7 @@ struct answer {
     size_t session_count, session_total;
     uint32_t affected; // sessions that a control verb found
     struct subscription *subscription;
+    struct str data; // for session_ops.subscribed: raw JSON from whoever subscribed it, or ""
 };
 typedef void answer_fn(void *ctx, const struct answer *a);
 
@@ -91,8 +92,9 @@ void hub_unsubscribe(struct subscription *sub);
 
 struct publish_params {
     struct str tenant, channel, type, data, tags, info;
-    struct str idempotency_key; // "" none
-    uint64_t exclude;           // session id
+    struct str idempotency_key;    // "" none
+    uint64_t exclude;              // session id
+    const uint8_t *exclude_client; // the same by the client's id, 16 bytes; NULL: none
     bool skip_history;
 };
 /* Fills position (offset 0 without history) and duplicate (idempotency key seen: position is that
@@ -128,17 +130,18 @@ enum control { CONTROL_DISCONNECT, CONTROL_SUBSCRIBE, CONTROL_UNSUBSCRIBE, CONTR
 struct control_params {
     enum control verb;
     struct str tenant;
-    struct str user;          // all sessions of the user; "": only by client
-    struct str client;        // the client with this id (text UUID); "": all of the user
-    struct str except_client; // disconnect: spared
-    struct str channel;       // (un)subscribe; unsubscribe "": all channels
+    struct str user;           // all sessions of the user; "": only by client
+    struct str client;         // the client with this id (text UUID); "": all of the user
+    struct str except_clients; // disconnect: spared; a text that holds their ids
+    struct str channel;        // (un)subscribe; unsubscribe "": all channels
     enum close_reason reason;
     unsigned code; // disconnect, unsubscribe; 0: the default
     struct str text;
     struct str info; // subscribe: channel info
-    bool recover;
+    struct str data; // subscribe: raw JSON that the client is told, or ""
+    bool recover, epoch_unknown;
     struct position since;
-    int64_t expire_at; // refresh
+    int64_t expire_at; // subscribe, refresh
     bool expired;
 };
 /* Runs on every loop; fills affected. */
@@ -169,7 +172,8 @@ void hub_drain(struct hub *hub, uint32_t most);
 uint32_t hub_session_count(const struct hub *hub);
 
 struct hub_stats {
-    uint64_t sessions, channels, subscriptions, publishes, publish_bytes, joins, leaves;
+    uint64_t sessions, users; // a user counts once on every loop it is connected to
+    uint64_t channels, subscriptions, publishes, publish_bytes, joins, leaves;
     uint64_t recovered, not_recovered, resyncs, overruns, duplicates, refused, feed_bytes;
 };
 /* From any thread: the sums of all loops. */

@@ -141,6 +141,7 @@ static void add_counters(struct hub_stats *to, const struct hub_counters *c)
 {
 #define ADD(field) to->field += atomic_load_explicit(&c->field, memory_order_relaxed)
     ADD(sessions);
+    ADD(users);
     ADD(channels);
     ADD(subscriptions);
     ADD(publishes);

@@ -19,7 +19,8 @@ enum { RECOVER_ROUND_COUNT = 1000, RECOVER_ROUND_BYTES = 256 * 1024 };
 /* ---- figures: written by the hub's loop, read by anybody ---- */
 
 struct hub_counters {
-    _Atomic uint64_t sessions, channels, subscriptions, publishes, publish_bytes, joins, leaves;
+    _Atomic uint64_t sessions, users, channels, subscriptions, publishes, publish_bytes, joins,
+        leaves;
     _Atomic uint64_t recovered, not_recovered, resyncs, overruns, duplicates, refused;
 };
 
@@ -94,6 +95,13 @@ struct fanout {
     uint32_t join_leave_count; // of them, want to hear of joins and leaves
     bool pattern;
 };
+
+/* The publisher does not want this session to have it. */
+static inline bool is_excluded(const struct publication *p, const struct session *s)
+{
+    return (p->exclude != 0 && p->exclude == s->id) ||
+           (p->excludes_client && memcmp(p->exclude_client, s->client, sizeof(s->client)) == 0);
+}
 
 struct fanout *fanout_get(struct hub *hub, struct str tenant, struct str channel); // or makes one
 struct fanout *fanout_find(struct hub *hub, struct str key);

@@ -54,6 +54,10 @@ struct publication *publication_make(const struct publication_parts *parts)
                               .time_ms = parts->time_ms,
                               .exclude = parts->exclude};
     atomic_init(&p->refs, 1);
+    if (parts->exclude_client != NULL) {
+        p->excludes_client = true;
+        memcpy(p->exclude_client, parts->exclude_client, sizeof(p->exclude_client));
+    }
     char *at = p->bytes;
     p->tenant = put(&at, parts->tenant);
     p->channel = put(&at, parts->channel);

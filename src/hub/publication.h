@@ -29,6 +29,8 @@ struct publication {
     uint64_t offset;  // 0: the channel keeps no history
     int64_t time_ms;  // wall clock
     uint64_t exclude; // session that does not get it; 0: none
+    bool excludes_client;
+    uint8_t exclude_client[16]; // the same by the client's id
     struct str tenant, channel;
     struct str type; // "" or the event's type
     struct str data; // JSON bytes, exactly as they came in
@@ -43,6 +45,7 @@ struct publication_parts {
     enum publication_kind kind;
     struct str tenant, channel, type, data, tags, info, id;
     uint64_t exclude;
+    const uint8_t *exclude_client; // 16 bytes; NULL: none
     int64_t time_ms;
 };
 

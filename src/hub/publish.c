@@ -56,6 +56,7 @@ void hub_publish(struct hub *hub, const struct publish_params *params, answer_fn
         .info = params->info,
         .id = params->idempotency_key,
         .exclude = params->exclude,
+        .exclude_client = params->exclude_client,
         .time_ms = loop_wall_ms(hub->loop),
     });
     if (p == NULL) {

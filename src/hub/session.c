@@ -40,6 +40,7 @@ static bool user_join(struct session *s)
             return false;
         }
         list_init(&u->sessions);
+        count_up(&hub->counters.users, 1);
     }
     list_add(&u->sessions, &s->of_user);
     s->by_user = u;
@@ -56,6 +57,7 @@ static void user_leave(struct session *s)
     if (!list_empty(&u->sessions))
         return;
     map_remove(&s->hub->users, &u->node);
+    count_down(&s->hub->counters.users, 1);
     free((void *)(uintptr_t)u->node.key.p);
     free(u);
 }

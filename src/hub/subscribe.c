@@ -471,8 +471,7 @@ static void resync_filter(const struct subscription *sub, struct request *r)
     size_t n = 0;
     for (size_t i = 0; i < r->pub_count; i++) {
         struct publication *p = r->pubs[i];
-        bool wanted = p->exclude != sub->session->id || p->exclude == 0;
-        if (wanted && (sub->filter == NULL || filter_match(sub->filter, p)))
+        if (!is_excluded(p, sub->session) && (sub->filter == NULL || filter_match(sub->filter, p)))
             r->pubs[n++] = p;
         else
             publication_unref(p);
