@@ -41,7 +41,7 @@ export interface Session {
   tenant: string;
   dialect: string;
   channels: number;
-  address: string;
+  address?: string;
   connected_ms: number;
 }
 

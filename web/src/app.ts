@@ -38,6 +38,7 @@ export class App {
   private header = h('header');
   private view: View | null = null;
   private locked = false;
+  private admitted = false; // the API answered us
   private drawing = 0;
 
   constructor(private readonly root: HTMLElement) {
@@ -69,11 +70,13 @@ export class App {
   }
 
   private async read(): Promise<void> {
+    if (this.locked) return;
     try {
+      if (!this.admitted) await api.info();
+      this.admitted = true;
       this.ctx.figures.push(await api.metrics());
       this.say('');
       this.view?.figures?.();
-      if (this.locked) this.unlock();
     } catch (error) {
       if (!(error instanceof api.ApiError)) this.say(t('serverSilent'));
       else if (!error.unauthorized) this.say(this.failure(error));
@@ -85,17 +88,15 @@ export class App {
   private lock(): void {
     if (this.locked) return;
     this.locked = true;
+    this.admitted = false;
+    this.say('');
     this.ctx.live.stop();
     this.route(true);
   }
 
-  private unlock(): void {
-    this.locked = false;
-    this.restart();
-  }
-
   private restart(): void {
     this.locked = false;
+    this.admitted = false;
     this.ctx.live.start(splitChannels(this.ctx.follow));
     this.route(false);
     void this.read();
@@ -202,7 +203,7 @@ export class App {
   }
 
   private buildView(route: string): View {
-    if (this.locked) return { node: signInView(() => this.unlock()) };
+    if (this.locked) return { node: signInView(() => this.restart()) };
     const [, page = '', name = ''] = route.split('/');
     if (page === 'channels' && name) return channelView(this.ctx, decodeURIComponent(name));
     if (page === 'channels') return channelsView(this.ctx);

@@ -27,7 +27,7 @@ export interface Context {
   readonly figures: Figures;
   readonly log: EventLog;
   readonly live: Live;
-  readonly known: Set<string>; // channel names seen, for completion
+  readonly known: Set<string>; // channel names seen or used here
   draft: PublishFields;
   follow: string;
   announce(text: string): void;

@@ -47,6 +47,12 @@ export function matchEvent(filter: Filter, event: LiveEvent): boolean {
   return event.data.toLowerCase().includes(text) || event.channel.toLowerCase().includes(text);
 }
 
+// What to ask the server for when somebody types a part of a name.
+export function toPattern(text: string): string {
+  const wanted = text.trim();
+  return wanted === '' || hasWildcard(wanted) ? wanted : `*${wanted}*`;
+}
+
 // "a, b c" as channel names, each once.
 export function splitChannels(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter((name) => name !== ''))];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EventLog, KEPT_MAX, SHOWN_MAX } from '../src/events';
-import { matchChannel, matchEvent, splitChannels, type LiveEvent } from '../src/filter';
+import { matchChannel, matchEvent, splitChannels, toPattern, type LiveEvent } from '../src/filter';
 
 function event(key: number, more: Partial<LiveEvent> = {}): LiveEvent {
   return {
@@ -35,6 +35,12 @@ describe('matchEvent', () => {
     expect(matchEvent({ channel: 'project:*', type: 'STORY', text: 'ana' }, event(1))).toBe(true);
     expect(matchEvent({ channel: 'project:*', type: 'task', text: 'ana' }, event(1))).toBe(false);
     expect(matchEvent({ ...none, text: 'bob' }, event(1))).toBe(false);
+  });
+});
+
+describe('toPattern', () => {
+  it('looks anywhere in the name unless told otherwise', () => {
+    expect([toPattern('red'), toPattern(' room:* '), toPattern('')]).toEqual(['*red*', 'room:*', '']);
   });
 });
 

@@ -3,6 +3,7 @@
 import * as api from '../api';
 import type { Context, View } from '../context';
 import { field, h } from '../dom';
+import { matchChannel, toPattern } from '../filter';
 import { formatCount } from '../format';
 import { lang, t } from '../i18n';
 import { Poll } from '../poll';
@@ -23,6 +24,14 @@ export function channelsView(ctx: Context): View {
   const place = h('div', {}, h('p', { class: 'empty' }, t('loading')));
   const counter = h('p', { class: 'note', role: 'status' });
   let drawn = '';
+
+  // The server lists channels with subscribers; those seen here may have a history all the same.
+  function withSeen(list: [string, number][], text: string): [string, number][] {
+    const listed = new Set(list.map(([name]) => name));
+    const wanted = toPattern(text) || '*';
+    const seen = [...ctx.known].filter((name) => !listed.has(name) && matchChannel(wanted, name));
+    return [...list, ...seen.map((name): [string, number] => [name, 0])];
+  }
 
   function draw(list: [string, number][]): void {
     // Redrawing an equal list would take the focus away from a link in it.
@@ -49,7 +58,7 @@ export function channelsView(ctx: Context): View {
 
   const poll = new Poll(async () => {
     try {
-      draw(await api.channels(pattern.value.trim()));
+      draw(withSeen(await api.channels(toPattern(pattern.value)), pattern.value));
     } catch (error) {
       drawn = '';
       counter.textContent = '';

@@ -66,7 +66,8 @@ export function figuresView(ctx: Context): View {
   }
   const loops = h('div', { class: 'loops', role: 'group', 'aria-label': t('cardLoops') });
   const node = h(
-    'section', { class: 'figures', 'aria-label': t('figures') },
+    'section', { class: 'figures', 'aria-labelledby': 'figures-title' },
+    h('h2', { class: 'offscreen', id: 'figures-title' }, t('figures')),
     h('div', { class: 'cards' }, ...cards.map((c) => c.node)),
     h('div', { class: 'card stats' }, strip, loops),
   );

@@ -95,7 +95,7 @@ export function publishView(ctx: Context): View {
     'form', { novalidate: true },
     field(t('channel'), channel), field(t('typeOptional'), type, t('typeHint')),
     field(t('dataJson'), data), problem,
-    h('details', { class: 'more' }, h('summary', {}, t('tenant')), field(t('tenant'), tenant, t('tenantHint'))),
+    h('details', { class: 'more' }, h('summary', {}, t('otherTenant')), field(t('tenant'), tenant, t('tenantHint'))),
     h('div', { class: 'buttons' }, send, format, h('span', { class: 'hint' }, t('publishHint'))),
     outcome,
   );

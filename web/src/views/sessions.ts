@@ -3,7 +3,7 @@
 import * as api from '../api';
 import type { Context, View } from '../context';
 import { h } from '../dom';
-import { formatAge, formatCount } from '../format';
+import { NOTHING, formatAge, formatCount } from '../format';
 import { lang, t } from '../i18n';
 import { Poll } from '../poll';
 import { table } from '../table';
@@ -12,7 +12,7 @@ const LIMIT = 200;
 const EVERY_MS = 4000;
 
 export function matchSession(text: string, session: api.Session): boolean {
-  const { user, client, dialect, tenant, address } = session;
+  const { user, client, dialect, tenant, address = '' } = session;
   const wanted = text.trim().toLowerCase();
   return [user, client, dialect, tenant, address].some((v) => v.toLowerCase().includes(wanted));
 }
@@ -73,7 +73,7 @@ export function sessionsView(ctx: Context): View {
       session.client === ctx.live.clientId ? h('span', { class: 'tag' }, t('thisPage')) : null);
     return [
       name, h('code', { title: session.client }, session.client.slice(0, 8)), session.dialect, session.tenant,
-      formatCount(session.channels, lang()), h('span', { class: 'address' }, session.address),
+      formatCount(session.channels, lang()), h('span', { class: 'address' }, session.address ?? NOTHING),
       formatAge(session.connected_ms / 1000), button,
     ];
   }
