@@ -20,9 +20,12 @@ struct endpoint;
 
 struct dialect {
     const char *name;
-    const char *path;  // where it answers unless configured elsewhere; NULL: only when configured
-    unsigned methods;  // bits as in http_router_add()
+    const char *path; // where it answers unless configured elsewhere; NULL: only when configured
+    unsigned methods; // bits as in http_router_add()
     void (*handle)(struct http_request *r, const struct endpoint *e);
+    /* Has the last word on an endpoint that is being made: pings of its own instead of the
+     * carrier's, subprotocols. May be NULL. */
+    void (*prepare)(struct endpoint *e);
 };
 
 /* All of dialects.def, in its order. */
@@ -40,15 +43,15 @@ struct endpoint {
     const admission_slot *admission; // shared by all endpoints
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
-    struct str tenant;       // fixed, or the fallback
-    struct str tenant_query; // name of the query parameter
+    struct str tenant;         // fixed, or the fallback
+    struct str tenant_query;   // name of the query parameter
     const struct str *origins; // NULL: those of the admission
     size_t origin_count;
     struct ws_options ws;
     struct sse_options sse;
     uint32_t messages_per_second, messages_burst; // per session; 0: no limit
     uint32_t connect_timeout_ms;
-    uint32_t ping_interval_ms, pong_timeout_ms;   // of dialects with pings of their own
+    uint32_t ping_interval_ms, pong_timeout_ms; // of dialects with pings of their own
     uint32_t history_limit_max;
     uint32_t filter_max_bytes;
 };

@@ -1,0 +1,176 @@
+/*
+ * admit.c - who may come in at an endpoint, and as whom.
+ *
+ * Why it exists: every dialect asks the same three questions (from which page, with which token,
+ * of which tenant), and a wrong answer to one of them lets people into other people's channels.
+ */
+#include "dialect/admit.h"
+
+#include "base/random.h"
+
+/* ---- origins ---- */
+
+/* "*", a whole origin, or one with one star in it. */
+static bool origin_matches(struct str pattern, struct str origin)
+{
+    size_t star = str_find(pattern, STR("*"));
+    if (star == pattern.n)
+        return str_eq_nocase(pattern, origin);
+    struct str head = {pattern.p, star};
+    struct str tail = str_skip(pattern, star + 1);
+    return origin.n >= head.n + tail.n && str_eq_nocase(head, (struct str){origin.p, head.n}) &&
+           str_eq_nocase(tail, str_skip(origin, origin.n - tail.n));
+}
+
+static bool origin_in(const struct str *list, size_t count, struct str origin)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (origin_matches(list[i], origin))
+            return true;
+    }
+    return false;
+}
+
+static bool origin_is_own(const struct http_request *r, struct str origin)
+{
+    struct str host = http_header(r, STR("Host"));
+    size_t scheme = str_find(origin, STR("://"));
+    return host.n > 0 && scheme < origin.n && str_eq_nocase(str_skip(origin, scheme + 3), host);
+}
+
+bool admit_origin(struct http_request *r, const struct endpoint *e)
+{
+    struct str origin = http_header(r, STR("Origin"));
+    const struct admission *a = admission_now(e->admission);
+    if (origin.n == 0 || origin_is_own(r, origin))
+        return true;
+    if (e->origins != NULL ? origin_in(e->origins, e->origin_count, origin)
+                           : origin_in(a->origins, a->origin_count, origin))
+        return true;
+    http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED),
+                     STR("Origin: not one of the allowed origins"));
+    return false;
+}
+
+/* ---- what a request brings ---- */
+
+static bool has_query(const struct http_request *r, struct str name)
+{
+    struct str query = r->query;
+    while (query.n > 0) {
+        struct str pair = str_cut(&query, '&');
+        if (str_eq(str_cut(&pair, '='), name))
+            return true;
+    }
+    return false;
+}
+
+static bool query_or_refuse(struct http_request *r, struct str name, char *at, size_t cap,
+                            struct str *ret)
+{
+    if (http_query(r, name, at, cap, ret) || !has_query(r, name))
+        return true;
+    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
+                     STR("query: the token or tenant is too long"));
+    return false;
+}
+
+bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret)
+{
+    ret->token = ret->tenant = STR_NONE;
+    if (!query_or_refuse(r, STR("token"), ret->token_at, sizeof(ret->token_at), &ret->token))
+        return false;
+    struct str bearer = http_header(r, STR("Authorization"));
+    struct str scheme = str_cut(&bearer, ' ');
+    if (ret->token.n == 0 && str_eq_nocase(scheme, STR("Bearer")))
+        ret->token = str_trim(bearer);
+    return e->tenant_from != TENANT_QUERY || query_or_refuse(r, e->tenant_query, ret->tenant_at,
+                                                             sizeof(ret->tenant_at), &ret->tenant);
+}
+
+/* ---- tokens and tenants ---- */
+
+static bool token_is_required(const struct endpoint *e, const struct admission *a)
+{
+    return e->auth == AUTH_REQUIRED || (e->auth == AUTH_AUTO && a->token_required);
+}
+
+static enum err refuse(struct identity *id, enum err err, const char *why)
+{
+    claims_fini(&id->claims);
+    *id = (struct identity){.why = why};
+    return err;
+}
+
+/* A token that says its tenant is held to it; one that does not gets the endpoint's own. */
+static enum err tenant_decide(const struct endpoint *e, struct str asked, bool with_token,
+                              struct identity *id)
+{
+    struct str claim = id->claims.tenant;
+    struct str own = claim.n > 0 ? claim : e->tenant;
+    if (e->tenant_from == TENANT_FIXED)
+        asked = e->tenant;
+    if (asked.n == 0)
+        asked = own;
+    if (with_token && !str_eq(asked, own))
+        return refuse(id, ERR_PERMISSION_DENIED, "tenant: not the one of the token");
+    id->tenant = asked;
+    return ERR_OK;
+}
+
+enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
+               struct identity *ret)
+{
+    const struct admission *a = admission_now(e->admission);
+    *ret = (struct identity){.why = ""};
+    bool with_token = token.n > 0 && e->auth != AUTH_NONE;
+    if (!with_token && token_is_required(e, a))
+        return refuse(ret, ERR_UNAUTHORIZED, "token: required");
+    if (with_token) {
+        enum err err = auth_verify_connection(a->auth, token, now_s, &ret->claims);
+        if (err != ERR_OK)
+            return refuse(ret, err, ret->claims.reason);
+    }
+    ret->user = ret->claims.user;
+    ret->expire_at_s = ret->claims.expire_at_s;
+    return tenant_decide(e, tenant_asked, with_token, ret);
+}
+
+void identity_fini(struct identity *id)
+{
+    claims_fini(&id->claims);
+    *id = (struct identity){.why = ""};
+}
+
+enum err admit_again(const struct endpoint *e, const struct session *s, struct str token,
+                     int64_t now_s, int64_t *ret_expire_at_s)
+{
+    struct claims c;
+    enum err err = auth_verify_connection(admission_now(e->admission)->auth, token, now_s, &c);
+    if (err != ERR_OK)
+        return err;
+    struct str tenant = c.tenant.n > 0 ? c.tenant : e->tenant;
+    if (str_eq(c.user, s->user) && str_eq(tenant, s->tenant))
+        *ret_expire_at_s = c.expire_at_s;
+    else
+        err = ERR_UNAUTHORIZED;
+    claims_fini(&c);
+    return err;
+}
+
+enum err admit_subscription(const struct endpoint *e, const struct session *s, struct str token,
+                            struct str channel, int64_t now_s, struct sub_claims *ret)
+{
+    char client[UUID_TEXT];
+    enum err err = auth_verify_subscription(admission_now(e->admission)->auth, token, now_s, ret);
+    if (err != ERR_OK)
+        return err == ERR_UNAUTHORIZED ? ERR_PERMISSION_DENIED : err;
+    uuid_format(s->client, client);
+    bool ok = str_eq(ret->user, s->user) && str_eq(ret->channel, channel);
+    ok = ok && (ret->tenant.n == 0 || str_eq(ret->tenant, s->tenant));
+    ok = ok && (ret->client.n == 0 || str_eq(ret->client, (struct str){client, UUID_TEXT}));
+    if (ok)
+        return ERR_OK;
+    sub_claims_fini(ret);
+    return ERR_UNAUTHORIZED;
+}

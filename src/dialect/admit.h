@@ -1,0 +1,49 @@
+/* admit.h - who may come in at an endpoint, and as whom: shared by all dialects.
+ * Thread:  the request's loop.
+ * Memory:  what is borrowed from a request is gone with it; an identity owns its claims until
+ *          identity_fini().
+ * Failure: a refusal is an error with a reason for people; nothing is held then. */
+#ifndef DIALECT_ADMIT_H
+#define DIALECT_ADMIT_H
+
+#include "dialect/dialect.h"
+
+/* False when the request comes from a page of an origin that is not allowed here; it has been
+ * answered with 403 then. */
+bool admit_origin(struct http_request *r, const struct endpoint *e);
+
+/* What a request says about its sender before any message. */
+enum { HANDSHAKE_TENANT_MAX = 256 };
+struct handshake {
+    struct str token;  // ?token=, or Authorization: Bearer; "" none
+    struct str tenant; // what the endpoint's tenant_query names; "" none
+    char token_at[AUTH_TOKEN_MAX_BYTES];
+    char tenant_at[HANDSHAKE_TENANT_MAX];
+};
+/* False: a parameter is too long; answered with 400. */
+bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret);
+
+struct identity {
+    struct str tenant;    // the endpoint's, the claim's, or what was asked for
+    struct str user;      // "": anonymous
+    int64_t expire_at_s;  // 0: never
+    struct claims claims; // of the token; zeroed without one
+    const char *why;      // of a refusal: constant text
+};
+
+/* ERR_UNAUTHORIZED: no token where one is needed, or a bad one. ERR_TOKEN_EXPIRED.
+ * ERR_PERMISSION_DENIED: asks for a tenant that is not its own. */
+enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
+               struct identity *ret);
+void identity_fini(struct identity *id);
+
+/* A token for the session that is already there: same user and tenant, or ERR_UNAUTHORIZED. */
+enum err admit_again(const struct endpoint *e, const struct session *s, struct str token,
+                     int64_t now_s, int64_t *ret_expire_at_s);
+
+/* A subscription token for this session and channel. ERR_OK: ret is to be released with
+ * sub_claims_fini(). ERR_UNAUTHORIZED: it is good, but for somebody or something else. */
+enum err admit_subscription(const struct endpoint *e, const struct session *s, struct str token,
+                            struct str channel, int64_t now_s, struct sub_claims *ret);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * native_encode.c - a publication as the push that all its subscribers share.
+ *
+ * Why it exists: this runs once per publication and framing however many follow, and its bytes are
+ * what fan-out copies. It allocates nothing after warm-up.
+ */
+#include "dialect/native_priv.h"
+
+/* Tags are a raw object of strings; the type goes in as one more, last, so that it wins. */
+static bool tags_write(struct buf *out, const struct publication *p)
+{
+    if (p->type.n == 0)
+        return p->tags.n == 0 || (buf_add(out, STR(",\"tags\":")) && buf_add(out, p->tags));
+    if (!buf_add(out, STR(",\"tags\":")))
+        return false;
+    size_t n = p->tags.n;
+    while (n > 0 && p->tags.p[n - 1] != '}')
+        n--;
+    struct str head = n > 0 ? (struct str){p->tags.p, n - 1} : STR("{");
+    bool empty = memchr(head.p, '"', head.n) == NULL;
+    return buf_add(out, head) && buf_add(out, empty ? STR("\"type\":") : STR(",\"type\":")) &&
+           json_write_string(out, p->type) && buf_add_char(out, '}');
+}
+
+static bool number_write(struct buf *out, struct str name, uint64_t v)
+{
+    return buf_add(out, name) && buf_add_u64(out, v);
+}
+
+bool publication_write(struct buf *out, struct str channel, const struct publication *p,
+                       bool with_time)
+{
+    bool ok =
+        buf_add(out, STR("{\"data\":")) && buf_add(out, p->data.n > 0 ? p->data : STR("null"));
+    if (p->info.n > 0)
+        ok = ok && buf_add(out, STR(",\"info\":")) && buf_add(out, p->info);
+    if (p->offset > 0)
+        ok = ok && number_write(out, STR(",\"offset\":"), p->offset);
+    ok = ok && tags_write(out, p);
+    if (with_time && p->time_ms > 0)
+        ok = ok && number_write(out, STR(",\"time\":"), (uint64_t)p->time_ms);
+    if (channel.n > 0)
+        ok = ok && buf_add(out, STR(",\"channel\":")) && json_write_string(out, channel);
+    return ok && buf_add_char(out, '}');
+}
+
+size_t push_bytes_max(struct str channel, const struct publication *p)
+{
+    // A character takes at most six as an escape; 256 for the names around.
+    return (channel.n + p->channel.n + p->type.n) * 6 + p->data.n + p->tags.n + p->info.n + 256;
+}
+
+static bool body_write(struct buf *out, struct str channel, const struct publication *p)
+{
+    if (p->kind == EVENT_PUBLICATION) {
+        bool said = str_eq(channel, p->channel); // else it came through a pattern
+        return buf_add(out, STR("\"pub\":")) &&
+               publication_write(out, said ? STR_NONE : p->channel, p, false);
+    }
+    return buf_add(out, p->kind == EVENT_JOIN ? STR("\"join\":{\"info\":")
+                                              : STR("\"leave\":{\"info\":")) &&
+           buf_add(out, p->info) && buf_add_char(out, '}');
+}
+
+bool push_write(struct buf *out, struct str channel, const struct publication *p)
+{
+    return buf_add(out, STR("{\"push\":{\"channel\":")) && json_write_string(out, channel) &&
+           buf_add_char(out, ',') && body_write(out, channel, p) && buf_add(out, STR("}}"));
+}
+
+static bool native_encode(const struct encoding *e, struct str channel, const struct publication *p,
+                          struct buf *out)
+{
+    const int *window_bits = e->extra;
+    const struct framing *f =
+        *window_bits == 0 ? &ws_framing_text : ws_framing_deflate(*window_bits);
+    size_t most = push_bytes_max(channel, p);
+    char *at = pool_alloc(most);
+    if (at == NULL)
+        return false;
+    struct buf payload = buf_on(at, most);
+    bool ok = push_write(&payload, channel, p) && f->frame(f, out, buf_str(&payload));
+    pool_free(at);
+    return ok;
+}
+
+static const int window_bits_of[] = {0, 9, 10, 11, 12, 13, 14, 15};
+#define ENCODING(i)                                                                                \
+    {                                                                                              \
+        .name = "native", .encode = native_encode, .extra = &window_bits_of[i]                     \
+    }
+static const struct encoding encodings[] = {ENCODING(0), ENCODING(1), ENCODING(2), ENCODING(3),
+                                            ENCODING(4), ENCODING(5), ENCODING(6), ENCODING(7)};
+#undef ENCODING
+
+const struct encoding *native_encoding(const struct framing *f)
+{
+    return &encodings[f->window_bits == 0 ? 0 : f->window_bits - 8];
+}
