@@ -85,6 +85,8 @@ static bool endpoint_add(struct server *s, const struct dialect *d, const struct
     endpoint_fill(e, s);
     if (k != NULL)
         endpoint_configure(e, k);
+    if (d->prepare != NULL)
+        d->prepare(e);
     return http_router_add(s->routers[0], d->methods, e->path, endpoint_handle, e);
 }
 
