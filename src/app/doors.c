@@ -88,6 +88,8 @@ bool doors_reload_tls(struct server *s, struct buf *ret_why)
         ok = fresh[i] != NULL;
         if (!ok)
             buf_add_format(ret_why, "%s: %s\n", d->addr.text, text);
+        else
+            tls_context_keep_tickets(fresh[i], atomic_load(&d->tls));
     }
     for (size_t i = 0; fresh != NULL && i < s->door_count; i++) {
         if (ok && fresh[i] != NULL)
