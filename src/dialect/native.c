@@ -136,7 +136,7 @@ static void push_unsubscribe(struct native_session *ns, struct str channel, unsi
     json_close_object(&w);
     json_close_object(&w);
     if (json_done(&w))
-        reply_send(ns, buf_str(&heap));
+        native_reply_send(ns, buf_str(&heap));
     buf_fini(&heap);
 }
 
@@ -205,14 +205,14 @@ static bool native_may(struct native_session *ns, const struct command *cmd)
     if (++ns->refused > REFUSED_IN_A_ROW_MAX)
         native_end(ns, CLOSE_TOO_MANY_REQUESTS, 0, STR_NONE);
     else
-        reply_error(ns, cmd->id, ERR_TOO_MANY_REQUESTS);
+        native_reply_error(ns, cmd->id, ERR_TOO_MANY_REQUESTS);
     return false;
 }
 
 static void native_command(struct native_session *ns, struct str text)
 {
     struct command cmd;
-    bool ok = command_read(text, &cmd);
+    bool ok = native_command_read(text, &cmd);
     bool is_connect = ok && cmd.verb != NULL && cmd.verb->run == native_connect;
     bool is_send = ok && cmd.verb != NULL && str_eq(cmd.verb->name, STR("send"));
     if (!ok || (!ns->connected && !is_connect)) {
@@ -279,14 +279,14 @@ static void ops_subscribed(struct session *s, struct subscription *sub, const st
     json_open_object(json_key(&w, STR("subscribe")));
     if (a->recoverable)
         json_put_bool(json_key(&w, STR("recoverable")), true);
-    put_position(&w, a);
+    native_put_position(&w, a);
     if (a->positioned)
         json_put_bool(json_key(&w, STR("positioned")), true);
     json_close_object(&w);
     json_close_object(&w);
     json_close_object(&w);
     if (json_done(&w))
-        reply_send(ns, buf_str(&heap));
+        native_reply_send(ns, buf_str(&heap));
     buf_fini(&heap);
 }
 
@@ -314,12 +314,12 @@ static void ops_refreshed(struct session *s, int64_t expire_at_s)
     json_open_object(&w);
     json_open_object(json_key(&w, STR("push")));
     json_open_object(json_key(&w, STR("refresh")));
-    put_expiry(ns, &w, expire_at_s);
+    native_put_expiry(ns, &w, expire_at_s);
     json_close_object(&w);
     json_close_object(&w);
     json_close_object(&w);
     if (json_done(&w))
-        reply_send(ns, buf_str(&b));
+        native_reply_send(ns, buf_str(&b));
 }
 
 static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
@@ -332,12 +332,12 @@ static void ops_resync(struct session *s, struct subscription *sub, struct publi
     buf_init(&out, 64 << 20);
     for (size_t i = 0; i < count; i++) {
         size_t len = out.len;
-        if ((len > 0 && !buf_add_char(&out, '\n')) || !push_write(&out, channel, pubs[i])) {
+        if ((len > 0 && !buf_add_char(&out, '\n')) || !native_push_write(&out, channel, pubs[i])) {
             native_end(ns, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE); // nothing may be left out
             break;
         }
         if (out.len >= MESSAGE_BYTES || i + 1 == count) {
-            reply_send(ns, buf_str(&out));
+            native_reply_send(ns, buf_str(&out));
             buf_clear(&out);
         }
     }

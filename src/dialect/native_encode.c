@@ -27,8 +27,8 @@ static bool number_write(struct buf *out, struct str name, uint64_t v)
     return buf_add(out, name) && buf_add_u64(out, v);
 }
 
-bool publication_write(struct buf *out, struct str channel, const struct publication *p,
-                       bool with_time)
+bool native_publication_write(struct buf *out, struct str channel, const struct publication *p,
+                              bool with_time)
 {
     bool ok =
         buf_add(out, STR("{\"data\":")) && buf_add(out, p->data.n > 0 ? p->data : STR("null"));
@@ -44,7 +44,7 @@ bool publication_write(struct buf *out, struct str channel, const struct publica
     return ok && buf_add_char(out, '}');
 }
 
-size_t push_bytes_max(struct str channel, const struct publication *p)
+size_t native_push_bytes_max(struct str channel, const struct publication *p)
 {
     // A character takes at most six as an escape; 256 for the names around.
     return (channel.n + p->channel.n + p->type.n) * 6 + p->data.n + p->tags.n + p->info.n + 256;
@@ -55,14 +55,14 @@ static bool body_write(struct buf *out, struct str channel, const struct publica
     if (p->kind == EVENT_PUBLICATION) {
         bool said = str_eq(channel, p->channel); // else it came through a pattern
         return buf_add(out, STR("\"pub\":")) &&
-               publication_write(out, said ? STR_NONE : p->channel, p, false);
+               native_publication_write(out, said ? STR_NONE : p->channel, p, false);
     }
     return buf_add(out, p->kind == EVENT_JOIN ? STR("\"join\":{\"info\":")
                                               : STR("\"leave\":{\"info\":")) &&
            buf_add(out, p->info) && buf_add_char(out, '}');
 }
 
-bool push_write(struct buf *out, struct str channel, const struct publication *p)
+bool native_push_write(struct buf *out, struct str channel, const struct publication *p)
 {
     return buf_add(out, STR("{\"push\":{\"channel\":")) && json_write_string(out, channel) &&
            buf_add_char(out, ',') && body_write(out, channel, p) && buf_add(out, STR("}}"));
@@ -74,12 +74,12 @@ static bool native_encode(const struct encoding *e, struct str channel, const st
     const int *window_bits = e->extra;
     const struct framing *f =
         *window_bits == 0 ? &ws_framing_text : ws_framing_deflate(*window_bits);
-    size_t most = push_bytes_max(channel, p);
+    size_t most = native_push_bytes_max(channel, p);
     char *at = pool_alloc(most);
     if (at == NULL)
         return false;
     struct buf payload = buf_on(at, most);
-    bool ok = push_write(&payload, channel, p) && f->frame(f, out, buf_str(&payload));
+    bool ok = native_push_write(&payload, channel, p) && f->frame(f, out, buf_str(&payload));
     pool_free(at);
     return ok;
 }

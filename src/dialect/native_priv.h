@@ -75,10 +75,10 @@ struct command {
 };
 
 /* False: not a command. */
-bool command_read(struct str text, struct command *ret);
+bool native_command_read(struct str text, struct command *ret);
 /* One object of the connect command's subs. */
-bool params_read(struct str text, struct params *ret);
-const struct verb *verb_find(struct str raw_name);
+bool native_params_read(struct str text, struct params *ret);
+const struct verb *native_verb_find(struct str raw_name);
 
 void native_connect(struct native_session *ns, const struct command *cmd);
 void native_subscribe(struct native_session *ns, const struct command *cmd);
@@ -95,8 +95,8 @@ struct call {
     int64_t expire_at_s;
 };
 /* NULL: no memory, which has been answered. */
-struct call *call_make(struct native_session *ns, uint32_t id);
-void call_free(struct call *c);
+struct call *native_call_make(struct native_session *ns, uint32_t id);
+void native_call_free(struct call *c);
 
 /* A buffer over bytes of the stack: it never grows. */
 static inline struct buf buf_on(char *at, size_t cap)
@@ -104,19 +104,19 @@ static inline struct buf buf_on(char *at, size_t cap)
     return (struct buf){.p = at, .cap = cap, .max = cap};
 }
 
-void reply_send(struct native_session *ns, struct str json);
-void reply_error(struct native_session *ns, uint32_t id, enum err err);
+void native_reply_send(struct native_session *ns, struct str json);
+void native_reply_error(struct native_session *ns, uint32_t id, enum err err);
 /* {"id":id,"name":{}} */
-void reply_empty(struct native_session *ns, uint32_t id, struct str name);
-/* Opens {"id":id,"name":{ ; reply_end() closes and sends. heap: an empty buffer. */
-void reply_begin(struct json_writer *w, struct buf *heap, uint32_t id, struct str name);
-void reply_end(struct native_session *ns, struct json_writer *w, struct buf *heap);
+void native_reply_empty(struct native_session *ns, uint32_t id, struct str name);
+/* Opens {"id":id,"name":{ ; native_reply_end() closes and sends. heap: an empty buffer. */
+void native_reply_begin(struct json_writer *w, struct buf *heap, uint32_t id, struct str name);
+void native_reply_end(struct native_session *ns, struct json_writer *w, struct buf *heap);
 /* expires and ttl, when there is an end. */
-void put_expiry(struct native_session *ns, struct json_writer *w, int64_t expire_at_s);
-void put_position(struct json_writer *w, const struct answer *a);
+void native_put_expiry(struct native_session *ns, struct json_writer *w, int64_t expire_at_s);
+void native_put_position(struct json_writer *w, const struct answer *a);
 /* Everything of a SubscribeResult, into an open object. */
-void put_subscribed(struct native_session *ns, struct json_writer *w, const struct answer *a,
-                    const struct call *call);
+void native_put_subscribed(struct native_session *ns, struct json_writer *w, const struct answer *a,
+                           const struct call *call);
 
 /* At the end of the turn. code 0: the reason's own. */
 void native_end(struct native_session *ns, enum close_reason reason, unsigned code,
@@ -131,11 +131,11 @@ static inline int64_t native_now_s(const struct native_session *ns)
 /* ---- publications ---- */
 
 /* {"data":..,"info":..,"offset":..,"tags":{..}}; channel: only when it has to be said. */
-bool publication_write(struct buf *out, struct str channel, const struct publication *p,
-                       bool with_time);
+bool native_publication_write(struct buf *out, struct str channel, const struct publication *p,
+                              bool with_time);
 /* Bytes that a push of p takes at most. */
-size_t push_bytes_max(struct str channel, const struct publication *p);
-bool push_write(struct buf *out, struct str channel, const struct publication *p);
+size_t native_push_bytes_max(struct str channel, const struct publication *p);
+bool native_push_write(struct buf *out, struct str channel, const struct publication *p);
 const struct encoding *native_encoding(const struct framing *f);
 
 extern const struct session_ops native_ops;

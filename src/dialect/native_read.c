@@ -107,7 +107,7 @@ static void settle_position(struct params *p)
     }
 }
 
-bool params_read(struct str text, struct params *ret)
+bool native_params_read(struct str text, struct params *ret)
 {
     struct json j;
     *ret = (struct params){0};
@@ -128,7 +128,7 @@ static bool read_command(struct json *j, struct command *c)
         if (json_key_is(key, STR("id"))) {
             if (!read_id(j, &c->id))
                 return false;
-        } else if (c->verb == NULL && json_peek(j) != JSON_NULL && (verb = verb_find(key))) {
+        } else if (c->verb == NULL && json_peek(j) != JSON_NULL && (verb = native_verb_find(key))) {
             c->verb = verb;
             if (!read_params(j, &c->params, &s))
                 return false;
@@ -137,7 +137,7 @@ static bool read_command(struct json *j, struct command *c)
     return json_end(j);
 }
 
-bool command_read(struct str text, struct command *ret)
+bool native_command_read(struct str text, struct command *ret)
 {
     struct json j;
     ret->id = 0;

@@ -10,17 +10,17 @@ static void subscribed(void *ctx, const struct answer *a)
     struct call *call = ctx;
     struct native_session *ns = call->ns;
     if (a->err != ERR_OK) {
-        reply_error(ns, call->id, a->err);
+        native_reply_error(ns, call->id, a->err);
     } else {
         struct json_writer w;
         struct buf heap;
-        reply_begin(&w, &heap, call->id, STR("subscribe"));
-        put_subscribed(ns, &w, a, call);
-        reply_end(ns, &w, &heap);
+        native_reply_begin(&w, &heap, call->id, STR("subscribe"));
+        native_put_subscribed(ns, &w, a, call);
+        native_reply_end(ns, &w, &heap);
         if (call->expire_at_s > 0)
             native_timer_update(ns);
     }
-    call_free(call);
+    native_call_free(call);
 }
 
 /* False: answered. */
@@ -34,7 +34,7 @@ static bool read_filter(struct native_session *ns, const struct command *cmd, st
     if (e->filter_max_bytes == 0 || cmd->params.tf.n <= e->filter_max_bytes)
         *ret = filter_parse(cmd->params.tf, &why);
     if (*ret == NULL)
-        reply_error(ns, cmd->id, ERR_BAD_REQUEST);
+        native_reply_error(ns, cmd->id, ERR_BAD_REQUEST);
     return *ret != NULL;
 }
 
@@ -57,7 +57,7 @@ static bool admit_by_token(struct native_session *ns, const struct command *cmd,
     if (err == ERR_UNAUTHORIZED)
         native_end(ns, CLOSE_INVALID_TOKEN, 0, STR_NONE);
     else if (err != ERR_OK)
-        reply_error(ns, cmd->id, err);
+        native_reply_error(ns, cmd->id, err);
     return err == ERR_OK;
 }
 
@@ -82,7 +82,7 @@ static void subscribe_now(struct native_session *ns, const struct command *cmd,
     }
     if (!read_filter(ns, cmd, &p.filter))
         return;
-    struct call *call = call_make(ns, cmd->id);
+    struct call *call = native_call_make(ns, cmd->id);
     if (call == NULL) {
         filter_destroy(&p.filter);
         return;
@@ -110,7 +110,7 @@ void native_unsubscribe(struct native_session *ns, const struct command *cmd)
     struct subscription *sub = session_find(&ns->session, cmd->params.channel);
     if (sub != NULL)
         hub_unsubscribe(sub);
-    reply_empty(ns, cmd->id, STR("unsubscribe"));
+    native_reply_empty(ns, cmd->id, STR("unsubscribe"));
 }
 
 void native_sub_refresh(struct native_session *ns, const struct command *cmd)
@@ -118,7 +118,7 @@ void native_sub_refresh(struct native_session *ns, const struct command *cmd)
     struct sub_claims claims;
     struct subscription *sub = session_find(&ns->session, cmd->params.channel);
     if (sub == NULL || cmd->params.token.n == 0) {
-        reply_error(ns, cmd->id, sub == NULL ? ERR_PERMISSION_DENIED : ERR_BAD_REQUEST);
+        native_reply_error(ns, cmd->id, sub == NULL ? ERR_PERMISSION_DENIED : ERR_BAD_REQUEST);
         return;
     }
     if (!admit_by_token(ns, cmd, &claims))
@@ -126,9 +126,9 @@ void native_sub_refresh(struct native_session *ns, const struct command *cmd)
     struct json_writer w;
     struct buf heap;
     sub->expire_at = claims.expire_at_s;
-    reply_begin(&w, &heap, cmd->id, STR("sub_refresh"));
-    put_expiry(ns, &w, sub->expire_at);
-    reply_end(ns, &w, &heap);
+    native_reply_begin(&w, &heap, cmd->id, STR("sub_refresh"));
+    native_put_expiry(ns, &w, sub->expire_at);
+    native_reply_end(ns, &w, &heap);
     sub_claims_fini(&claims);
     native_timer_update(ns);
 }
@@ -150,7 +150,7 @@ static void put_session(struct native_session *ns, struct json_writer *w)
     uuid_format(ns->session.client, client);
     json_put_string(json_key(w, STR("client")), (struct str){client, UUID_TEXT});
     json_put_string(json_key(w, STR("version")), STR("recado"));
-    put_expiry(ns, w, ns->expire_at_s);
+    native_put_expiry(ns, w, ns->expire_at_s);
 }
 
 static void put_pings(const struct endpoint *e, struct json_writer *w)
@@ -170,13 +170,13 @@ static void connecting_answered(struct connecting *c)
     struct json_writer w;
     struct buf heap;
     json_close_object(&c->w);
-    reply_begin(&w, &heap, c->id, STR("connect"));
+    native_reply_begin(&w, &heap, c->id, STR("connect"));
     put_session(ns, &w);
     w.failed |= !json_done(&c->w);
     if (c->subs.len > 2)
         json_put_raw(json_key(&w, STR("subs")), buf_str(&c->subs));
     put_pings(ns->endpoint, &w);
-    reply_end(ns, &w, &heap);
+    native_reply_end(ns, &w, &heap);
     buf_fini(&c->subs);
     free(c);
     session_unref(&ns->session);
@@ -197,7 +197,7 @@ static void server_subscribed(void *ctx, const struct answer *a)
     if (a->err == ERR_OK) { // what could not be had is not in the reply
         struct call as = {.was_recovering = s->was_recovering};
         json_open_object(json_key(&c->w, (struct str){s->channel, s->channel_bytes}));
-        put_subscribed(c->ns, &c->w, a, &as);
+        native_put_subscribed(c->ns, &c->w, a, &as);
         json_close_object(&c->w);
     }
     free(s);
@@ -214,7 +214,7 @@ static void server_subscribe(struct connecting *c, const struct claim_sub *sub,
     if (s == NULL)
         return;
     if (cmd->params.subs.n > 0 && json_find(cmd->params.subs, sub->channel, &raw) &&
-        !params_read(raw, &q))
+        !native_params_read(raw, &q))
         q = (struct params){0};
     *s = (struct server_sub){c, q.recover, (uint32_t)sub->channel.n};
     memcpy(s->channel, sub->channel.p, sub->channel.n);
@@ -289,7 +289,7 @@ static bool session_name(struct native_session *ns, const struct identity *id)
 static void connect_refused(struct native_session *ns, const struct command *cmd, enum err err)
 {
     if (err == ERR_TOKEN_EXPIRED)
-        reply_error(ns, cmd->id, err); // the client gets a new one and tries again
+        native_reply_error(ns, cmd->id, err); // the client gets a new one and tries again
     else if (err == ERR_PERMISSION_DENIED)
         native_end(ns, CLOSE_PERMISSION_DENIED, 0, STR_NONE);
     else

@@ -29,10 +29,10 @@ static void published(void *ctx, const struct answer *a)
 {
     struct call *call = ctx;
     if (a->err != ERR_OK)
-        reply_error(call->ns, call->id, a->err);
+        native_reply_error(call->ns, call->id, a->err);
     else
-        reply_empty(call->ns, call->id, STR("publish"));
-    call_free(call);
+        native_reply_empty(call->ns, call->id, STR("publish"));
+    native_call_free(call);
 }
 
 static bool info_write(const struct native_session *ns, struct str channel, struct buf *out)
@@ -51,7 +51,7 @@ static void publish(struct native_session *ns, const struct command *cmd)
     if (!has_channel(ns, cmd))
         return;
     if (!options_of(ns, q->channel)->client_publish || q->data.n == 0) {
-        reply_error(ns, cmd->id, q->data.n == 0 ? ERR_BAD_REQUEST : ERR_PERMISSION_DENIED);
+        native_reply_error(ns, cmd->id, q->data.n == 0 ? ERR_BAD_REQUEST : ERR_PERMISSION_DENIED);
         return;
     }
     char at[1024];
@@ -61,9 +61,9 @@ static void publish(struct native_session *ns, const struct command *cmd)
     struct buf *info = info_write(ns, q->channel, &small) ? &small : &large;
     struct call *call = NULL;
     if (info == &large && !info_write(ns, q->channel, &large))
-        reply_error(ns, cmd->id, ERR_INTERNAL);
+        native_reply_error(ns, cmd->id, ERR_INTERNAL);
     else
-        call = call_make(ns, cmd->id);
+        call = native_call_make(ns, cmd->id);
     if (call != NULL)
         hub_publish(ns->session.hub,
                     &(struct publish_params){
@@ -87,7 +87,7 @@ static void put_history(struct native_session *ns, struct json_writer *w, const 
     json_open_array(json_key(w, STR("publications")));
     for (size_t i = 0; i < a->publication_count; i++) {
         buf_clear(&one);
-        if (!publication_write(&one, STR_NONE, a->publications[i], true))
+        if (!native_publication_write(&one, STR_NONE, a->publications[i], true))
             w->failed = true;
         if (i > 0 && w->out->len + one.len > room)
             break;
@@ -101,16 +101,16 @@ static void history_answered(void *ctx, const struct answer *a)
 {
     struct call *call = ctx;
     if (a->err != ERR_OK) {
-        reply_error(call->ns, call->id, a->err);
+        native_reply_error(call->ns, call->id, a->err);
     } else {
         struct json_writer w;
         struct buf heap;
-        reply_begin(&w, &heap, call->id, STR("history"));
+        native_reply_begin(&w, &heap, call->id, STR("history"));
         put_history(call->ns, &w, a);
-        put_position(&w, a);
-        reply_end(call->ns, &w, &heap);
+        native_put_position(&w, a);
+        native_reply_end(call->ns, &w, &heap);
     }
-    call_free(call);
+    native_call_free(call);
 }
 
 static void history(struct native_session *ns, const struct command *cmd)
@@ -126,9 +126,9 @@ static void history(struct native_session *ns, const struct command *cmd)
         err = ERR_PERMISSION_DENIED;
     else if (q->epoch_unknown)
         err = ERR_UNRECOVERABLE_POSITION;
-    struct call *call = err == ERR_OK ? call_make(ns, cmd->id) : NULL;
+    struct call *call = err == ERR_OK ? native_call_make(ns, cmd->id) : NULL;
     if (err != ERR_OK)
-        reply_error(ns, cmd->id, err);
+        native_reply_error(ns, cmd->id, err);
     if (call == NULL)
         return;
     int64_t most = ns->endpoint->history_limit_max;
@@ -162,34 +162,34 @@ static void presence_answered(void *ctx, const struct answer *a)
 {
     struct call *call = ctx;
     if (a->err != ERR_OK) {
-        reply_error(call->ns, call->id, a->err);
+        native_reply_error(call->ns, call->id, a->err);
     } else {
         struct json_writer w;
         struct buf heap;
-        reply_begin(&w, &heap, call->id, STR("presence"));
+        native_reply_begin(&w, &heap, call->id, STR("presence"));
         json_open_object(json_key(&w, STR("presence")));
         for (size_t i = 0; i < a->presence_count; i++)
             put_present(&w, &a->presence[i]);
         json_close_object(&w);
-        reply_end(call->ns, &w, &heap);
+        native_reply_end(call->ns, &w, &heap);
     }
-    call_free(call);
+    native_call_free(call);
 }
 
 static void presence_stats_answered(void *ctx, const struct answer *a)
 {
     struct call *call = ctx;
     if (a->err != ERR_OK) {
-        reply_error(call->ns, call->id, a->err);
+        native_reply_error(call->ns, call->id, a->err);
     } else {
         struct json_writer w;
         struct buf heap;
-        reply_begin(&w, &heap, call->id, STR("presence_stats"));
+        native_reply_begin(&w, &heap, call->id, STR("presence_stats"));
         json_put_u64(json_key(&w, STR("num_clients")), a->client_count);
         json_put_u64(json_key(&w, STR("num_users")), a->user_count);
-        reply_end(call->ns, &w, &heap);
+        native_reply_end(call->ns, &w, &heap);
     }
-    call_free(call);
+    native_call_free(call);
 }
 
 /* NULL: answered already. */
@@ -199,8 +199,8 @@ static struct call *presence_call(struct native_session *ns, const struct comman
         return NULL;
     const struct channel_options *o = options_of(ns, cmd->params.channel);
     if (o->presence && o->client_presence && follows(ns, cmd->params.channel))
-        return call_make(ns, cmd->id);
-    reply_error(ns, cmd->id, o->presence ? ERR_PERMISSION_DENIED : ERR_NOT_AVAILABLE);
+        return native_call_make(ns, cmd->id);
+    native_reply_error(ns, cmd->id, o->presence ? ERR_PERMISSION_DENIED : ERR_NOT_AVAILABLE);
     return NULL;
 }
 
@@ -241,25 +241,25 @@ static void refresh(struct native_session *ns, const struct command *cmd)
     ns->expire_at_s = expire_at_s;
     native_timer_update(ns);
     uuid_format(ns->session.client, client);
-    reply_begin(&w, &heap, cmd->id, STR("refresh"));
+    native_reply_begin(&w, &heap, cmd->id, STR("refresh"));
     json_put_string(json_key(&w, STR("client")), (struct str){client, UUID_TEXT});
     json_put_string(json_key(&w, STR("version")), STR("recado"));
-    put_expiry(ns, &w, expire_at_s);
-    reply_end(ns, &w, &heap);
+    native_put_expiry(ns, &w, expire_at_s);
+    native_reply_end(ns, &w, &heap);
 }
 
 /* There are no procedures to call here; a back end is called by its own interface. */
 static void rpc(struct native_session *ns, const struct command *cmd)
 {
-    reply_error(ns, cmd->id, ERR_METHOD_NOT_FOUND);
+    native_reply_error(ns, cmd->id, ERR_METHOD_NOT_FOUND);
 }
 
 static void ping(struct native_session *ns, const struct command *cmd)
 {
-    reply_empty(ns, cmd->id, STR("ping"));
+    native_reply_empty(ns, cmd->id, STR("ping"));
 }
 
-const struct verb *verb_find(struct str raw_name)
+const struct verb *native_verb_find(struct str raw_name)
 {
     static const struct verb verbs[] = {
         {STR("publish"), publish},

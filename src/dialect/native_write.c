@@ -7,11 +7,11 @@ enum { REPLY_MAX_BYTES = 64 << 20 };
 
 /* ---- calls ---- */
 
-struct call *call_make(struct native_session *ns, uint32_t id)
+struct call *native_call_make(struct native_session *ns, uint32_t id)
 {
     struct call *c = pool_alloc(sizeof(*c));
     if (c == NULL) {
-        reply_error(ns, id, ERR_INTERNAL);
+        native_reply_error(ns, id, ERR_INTERNAL);
         return NULL;
     }
     *c = (struct call){.ns = ns, .id = id};
@@ -19,7 +19,7 @@ struct call *call_make(struct native_session *ns, uint32_t id)
     return c;
 }
 
-void call_free(struct call *c)
+void native_call_free(struct call *c)
 {
     struct native_session *ns = c->ns;
     pool_free(c);
@@ -36,7 +36,7 @@ static void batch_flush(struct native_session *ns)
     b->len = 0;
 }
 
-void reply_send(struct native_session *ns, struct str json)
+void native_reply_send(struct native_session *ns, struct str json)
 {
     struct batch *b = ns->batch;
     if (ns->carrier == NULL || ns->ending)
@@ -53,7 +53,7 @@ void reply_send(struct native_session *ns, struct str json)
     b->len += json.n;
 }
 
-void reply_error(struct native_session *ns, uint32_t id, enum err err)
+void native_reply_error(struct native_session *ns, uint32_t id, enum err err)
 {
     char at[256];
     struct buf b = buf_on(at, sizeof(at));
@@ -71,20 +71,20 @@ void reply_error(struct native_session *ns, uint32_t id, enum err err)
     json_close_object(&w);
     json_close_object(&w);
     if (json_done(&w))
-        reply_send(ns, buf_str(&b));
+        native_reply_send(ns, buf_str(&b));
 }
 
-void reply_empty(struct native_session *ns, uint32_t id, struct str name)
+void native_reply_empty(struct native_session *ns, uint32_t id, struct str name)
 {
     char at[96];
     struct buf b = buf_on(at, sizeof(at));
     bool ok = buf_add(&b, STR("{\"id\":")) && buf_add_u64(&b, id) && buf_add(&b, STR(",\"")) &&
               buf_add(&b, name) && buf_add(&b, STR("\":{}}"));
     MUST(ok);
-    reply_send(ns, buf_str(&b));
+    native_reply_send(ns, buf_str(&b));
 }
 
-void reply_begin(struct json_writer *w, struct buf *heap, uint32_t id, struct str name)
+void native_reply_begin(struct json_writer *w, struct buf *heap, uint32_t id, struct str name)
 {
     buf_init(heap, REPLY_MAX_BYTES);
     json_writer_init(w, heap);
@@ -93,12 +93,12 @@ void reply_begin(struct json_writer *w, struct buf *heap, uint32_t id, struct st
     json_open_object(json_key(w, name));
 }
 
-void reply_end(struct native_session *ns, struct json_writer *w, struct buf *heap)
+void native_reply_end(struct native_session *ns, struct json_writer *w, struct buf *heap)
 {
     json_close_object(w);
     json_close_object(w);
     if (json_done(w))
-        reply_send(ns, buf_str(heap));
+        native_reply_send(ns, buf_str(heap));
     else
         native_end(ns, CLOSE_INTERNAL, 0, STR_NONE);
     buf_fini(heap);
@@ -106,7 +106,7 @@ void reply_end(struct native_session *ns, struct json_writer *w, struct buf *hea
 
 /* ---- pieces of results ---- */
 
-void put_expiry(struct native_session *ns, struct json_writer *w, int64_t expire_at_s)
+void native_put_expiry(struct native_session *ns, struct json_writer *w, int64_t expire_at_s)
 {
     if (expire_at_s == 0)
         return;
@@ -115,7 +115,7 @@ void put_expiry(struct native_session *ns, struct json_writer *w, int64_t expire
     json_put_i64(json_key(w, STR("ttl")), ttl_s > 0 ? ttl_s : 0);
 }
 
-void put_position(struct json_writer *w, const struct answer *a)
+void native_put_position(struct json_writer *w, const struct answer *a)
 {
     char epoch[EPOCH_TEXT];
     if (a->position.epoch == 0)
@@ -135,7 +135,7 @@ static void put_publications(struct json_writer *w, const struct answer *a)
     json_open_array(json_key(w, STR("publications")));
     for (size_t i = 0; i < a->publication_count; i++) {
         buf_clear(&one);
-        if (publication_write(&one, STR_NONE, a->publications[i], true))
+        if (native_publication_write(&one, STR_NONE, a->publications[i], true))
             json_put_raw(w, buf_str(&one));
         else
             w->failed = true;
@@ -144,10 +144,10 @@ static void put_publications(struct json_writer *w, const struct answer *a)
     buf_fini(&one);
 }
 
-void put_subscribed(struct native_session *ns, struct json_writer *w, const struct answer *a,
-                    const struct call *call)
+void native_put_subscribed(struct native_session *ns, struct json_writer *w, const struct answer *a,
+                           const struct call *call)
 {
-    put_expiry(ns, w, call->expire_at_s);
+    native_put_expiry(ns, w, call->expire_at_s);
     struct answer at = *a;
     if (a->recovered && a->publication_count > 0) // more may follow as pushes
         at.position.offset = a->subscription->cursor.offset;
@@ -156,7 +156,7 @@ void put_subscribed(struct native_session *ns, struct json_writer *w, const stru
     if (a->positioned)
         json_put_bool(json_key(w, STR("positioned")), true);
     if (a->recoverable || a->positioned)
-        put_position(w, &at);
+        native_put_position(w, &at);
     put_publications(w, a);
     if (call->was_recovering) {
         json_put_bool(json_key(w, STR("was_recovering")), true);
