@@ -90,7 +90,7 @@ static void route_verb(struct http_request *r, const struct verb *verb)
     if (!admit(api, r))
         return;
     json_init(&j, text_of(r));
-    if (!params_read(&j, verb->fields, &p) || !json_end(&j)) {
+    if (!api_params_read(&j, verb->fields, &p) || !json_end(&j)) {
         reply_unreadable(r, &j);
         return;
     }
@@ -103,7 +103,7 @@ static void route_verb(struct http_request *r, const struct verb *verb)
 
 static void route_command(struct http_request *r)
 {
-    const struct verb *verb = verb_find(str_skip(r->path, sizeof("/api/") - 1));
+    const struct verb *verb = api_verb_find(str_skip(r->path, sizeof("/api/") - 1));
     if (verb != NULL)
         route_verb(r, verb);
     else

@@ -54,7 +54,7 @@ struct params {
 
 /* Walks one object. False: it is not an object, or not JSON; j says what and where. A field that is
  * missing, mistyped or too long is not an error of the text: see wrong_field. */
-bool params_read(struct json *j, const struct field *fields, struct params *p);
+bool api_params_read(struct json *j, const struct field *fields, struct params *p);
 /* Makes why (static) what is wrong with field unless something is already. Returns false. */
 bool params_fail(struct params *p, const char *field, const char *why);
 /* Room for n bytes that live as long as p; NULL: no more. */
@@ -81,7 +81,7 @@ extern const struct verb api_verbs[];
 extern const size_t api_verb_count;
 extern const struct verb api_batch; // not a command of a batch
 /* NULL: no such verb. */
-const struct verb *verb_find(struct str name);
+const struct verb *api_verb_find(struct str name);
 
 /* One command. */
 struct slot {

@@ -75,7 +75,7 @@ static const struct verb *command_verb(struct str command, struct str *ret_field
     json_init(&j, command);
     json_object_begin(&j);
     while (verb == NULL && json_object_next(&j, &key)) {
-        verb = verb_find(key);
+        verb = api_verb_find(key);
         if (verb != NULL)
             json_read_raw(&j, ret_fields);
     }
@@ -94,11 +94,11 @@ static const struct verb *line_verb(struct slot *s, struct str command, struct s
     struct params p;
     struct json j;
     json_init(&j, command);
-    if (!params_read(&j, line_fields, &p) || p.wrong != NULL)
+    if (!api_params_read(&j, line_fields, &p) || p.wrong != NULL)
         return NULL;
     s->id = p.limit > 0 ? (uint64_t)p.limit : 0;
     *ret_fields = p.data.n > 0 ? p.data : STR("{}");
-    return verb_find(p.type);
+    return api_verb_find(p.type);
 }
 
 static void start_command(struct group *g, struct slot *s)

@@ -223,7 +223,7 @@ static void field_read(struct json *j, const struct field *f, struct params *p)
     }
 }
 
-bool params_read(struct json *j, const struct field *fields, struct params *p)
+bool api_params_read(struct json *j, const struct field *fields, struct params *p)
 {
     struct str key;
     memset(p, 0, offsetof(struct params, text));

@@ -195,7 +195,7 @@ void slot_start(struct slot *s, const struct verb *verb, struct str text)
     struct json j;
     s->verb = verb;
     json_init(&j, text);
-    if (params_read(&j, verb->fields, &p))
+    if (api_params_read(&j, verb->fields, &p))
         slot_begin(s, &p);
     else
         slot_fail(s, ERR_BAD_REQUEST, j.error);

@@ -502,7 +502,7 @@ const struct verb api_verbs[] = {
 };
 const size_t api_verb_count = sizeof(api_verbs) / sizeof(api_verbs[0]);
 
-const struct verb *verb_find(struct str name)
+const struct verb *api_verb_find(struct str name)
 {
     for (size_t i = 0; i < api_verb_count; i++) {
         if (str_eq(name, str_from(api_verbs[i].name)))

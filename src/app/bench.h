@@ -14,7 +14,7 @@
 
 #include "app/bench_proc.h"
 #include "app/cli.h"
-#include "app/histogram.h"
+#include "app/latency.h"
 #include "app/stream.h"
 #include "base/buf.h"
 
@@ -137,7 +137,7 @@ struct bench {
     bool running, measuring, failed;
     bool ordered;          // a sampled connection gets every number once, in order
     uint32_t *received_by; // BENCH_RING: how many subscribers have message k
-    struct histogram latency;
+    struct latency latency;
     char why[512];
 
     void (*messages)(struct bench *b, struct bench_conn *c, unsigned count);

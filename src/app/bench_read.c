@@ -25,7 +25,7 @@ static void look_at_sample(struct bench *b, struct bench_sample *s)
         b->disorder++;
     s->next_number = number + 1;
     if (b->measuring)
-        histogram_add(&b->latency, clock_mono_ns() - time_ns);
+        latency_add(&b->latency, clock_mono_ns() - time_ns);
 }
 
 /* More of a message: passed over, and kept only where it is looked at. */

@@ -23,7 +23,8 @@ bool str_eq_nocase(struct str a, struct str b)
 
 struct str str_cut(struct str *s, char sep)
 {
-    const char *at = s->n ? memchr(s->p, sep, s->n) : NULL;
+    bool some = s->n > 0 && s->n <= PTRDIFF_MAX; // says to the compiler that no length is absurd
+    const char *at = some ? memchr(s->p, sep, s->n) : NULL;
     size_t head_n = at ? (size_t)(at - s->p) : s->n;
     struct str head = {s->p, head_n};
     size_t skip = at ? head_n + 1 : head_n;
