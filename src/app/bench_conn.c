@@ -219,6 +219,17 @@ static void check_http(struct bench *b, struct bench_conn *c, struct str bytes)
         bench_lost(b, c, "a publish request was answered with an error");
 }
 
+/* A publisher that may not publish is told so; without a look at it nothing would happen at all. */
+static void check_publisher(struct bench *b, struct str bytes)
+{
+    size_t at = str_find(bytes, STR("\"error\""));
+    struct str said = str_skip(bytes, at);
+    said.n = str_find(said, STR("}"));
+    said.n = said.n < 200 ? said.n : 200;
+    if (at < bytes.n)
+        bench_fail(b, "the server refused what was published: %.*s", STR_FMT(said));
+}
+
 static void take_open(struct bench *b, struct bench_conn *c, struct str bytes)
 {
     if (c->publisher && b->protocol.http) {
@@ -226,6 +237,8 @@ static void take_open(struct bench *b, struct bench_conn *c, struct str bytes)
         return;
     }
     b->bytes += c->publisher ? 0 : bytes.n;
+    if (c->publisher && b->running && b->completed == 0)
+        check_publisher(b, bytes);
     unsigned n = bench_count(b, c, bytes);
     if (n > 0 && b->running && !c->publisher && c->state == BENCH_OPEN)
         b->messages(b, c, n);
