@@ -46,15 +46,18 @@ struct serve {
     bool helped;
 };
 
+/* Steps *i over what it takes, as config_flag_take() does. */
 static bool take_file(int argc, char **argv, int *i, struct serve *ret)
 {
     struct str a = str_from(argv[*i]);
     if (str_starts(a, STR("--config="))) {
         ret->file = a.p + 9;
+        *i += 1;
         return true;
     }
     if ((str_eq(a, STR("-c")) || str_eq(a, STR("--config"))) && *i + 1 < argc) {
-        ret->file = argv[++*i];
+        ret->file = argv[*i + 1];
+        *i += 2;
         return true;
     }
     return false;
@@ -63,7 +66,7 @@ static bool take_file(int argc, char **argv, int *i, struct serve *ret)
 /* CLI_DONE: go on. */
 static int read_arguments(int argc, char **argv, struct serve *ret)
 {
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc;) {
         struct str a = str_from(argv[i]);
         if (str_eq(a, STR("--help")) || str_eq(a, STR("-h"))) {
             ret->helped = true;
