@@ -4,6 +4,8 @@
  */
 #include "unit/api/api_world.h"
 
+#include <netinet/in.h>
+
 /* ---- who may ask ---- */
 
 static void test_keys(void **state)
@@ -318,6 +320,27 @@ static void test_the_older_form(void **state)
 
 /* ---- a peer that does not wait ---- */
 
+/* A connection that close() resets. */
+static int connect_tcp(struct api_world *w)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct linger at_once = {.l_onoff = 1};
+    socklen_t n = sizeof(sa);
+    int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(door, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(listen(door, 1), 0);
+    assert_int_equal(getsockname(door, (struct sockaddr *)&sa, &n), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    int other = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(other >= 0);
+    close(door);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    http_server_accept(w->servers[0], other,
+                       &(struct addr){.family = AF_INET, .ip = {127, 0, 0, 1}}, NULL);
+    return fd;
+}
+
 static void test_the_work_of_a_peer_that_has_gone_is_done(void **state)
 {
     struct api_world w;
@@ -333,7 +356,7 @@ static void test_the_work_of_a_peer_that_has_gone_is_done(void **state)
                               "%s{\"publish\":{\"channel\":\"news:g%d\",\"data\":1}}",
                               i > 0 ? "," : "", i);
             snprintf(body + n, sizeof(body) - (size_t)n, "]}");
-            int fd = world_connect(&w, 0);
+            int fd = connect_tcp(&w);
             world_send(&w, fd, "/api/batch", "", str_from(body));
             for (int t = 0; t < turns; t++)
                 loop_turn(w.loops[0], 0);
