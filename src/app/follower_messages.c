@@ -175,8 +175,8 @@ static void warn_of_gap(struct follower *f, const struct follower_channel *ch, u
 {
     char text[NAME_MAX_BYTES + 160];
     snprintf(text, sizeof(text),
-             "%s: the history does not reach back to offset %llu any more; going on from %llu",
-             ch->name, (unsigned long long)ch->offset, (unsigned long long)offset);
+             "%s: what came after offset %llu cannot be had any more; going on from %llu", ch->name,
+             (unsigned long long)ch->offset, (unsigned long long)offset);
     f->handler->warning(f->ctx, text);
 }
 

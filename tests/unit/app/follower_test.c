@@ -151,7 +151,7 @@ static void test_what_cannot_be_recovered_is_said(void **state)
     hear(s, "{\"id\":1,\"subscribe\":{\"channel\":\"a\",\"recover\":true,\"offset\":5,"
             "\"epoch\":\"old\"}}");
     say(s, "{\"id\":1,\"subscribe\":{\"epoch\":\"new\",\"offset\":2,\"recovered\":false}}");
-    saw(s, "[a: the history does not reach back to offset 5 any more; going on from 2]");
+    saw(s, "[a: what came after offset 5 cannot be had any more; going on from 2]");
     assert_int_equal(s->f.channels[0].offset, 2);
     assert_string_equal(s->f.channels[0].epoch, "new");
     close_stage(s);

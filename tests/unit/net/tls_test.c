@@ -49,7 +49,7 @@ static void counted_free(void *p, const char *file, int line)
     (void)file, (void)line;
     if (p == NULL)
         return;
-    struct counted *c = (struct counted *)((char *)p - offsetof(struct counted, bytes));
+    struct counted *c = (void *)((char *)p - offsetof(struct counted, bytes));
     server_bytes -= c->server ? (long)c->n : 0;
     free(c);
 }
@@ -58,7 +58,7 @@ static void *counted_realloc(void *p, size_t n, const char *file, int line)
 {
     void *q = counted_malloc(n, file, line);
     if (p != NULL && q != NULL) {
-        struct counted *c = (struct counted *)((char *)p - offsetof(struct counted, bytes));
+        struct counted *c = (void *)((char *)p - offsetof(struct counted, bytes));
         memcpy(q, p, c->n < n ? c->n : n);
         counted_free(p, file, line);
     }
