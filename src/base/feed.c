@@ -41,7 +41,8 @@ void sink_wake(struct outflow *o, struct sink *s)
 
 void feed_init(struct feed *f, struct outflow *o, const struct feed_ops *ops, uint64_t bytes_max)
 {
-    *f = (struct feed){.ops = ops, .outflow = o, .bytes_max = bytes_max, .head = 1};
+    *f = (struct feed){
+        .ops = ops, .outflow = o, .bytes_max = bytes_max, .chunk_size = FEED_CHUNK_MIN, .head = 1};
     list_init(&f->link);
 }
 
@@ -63,11 +64,11 @@ static bool chunk_fits(const struct chunk *ch, size_t n)
     return ch->size - ch->len >= n + ((size_t)ch->count + 1) * sizeof(struct frame_note);
 }
 
-static struct chunk *chunk_new(const struct feed *f, size_t frame_bytes)
+static struct chunk *chunk_new(struct feed *f, size_t frame_bytes)
 {
-    size_t want = f->newest ? (size_t)f->newest->size * 2 : FEED_CHUNK_MIN;
-    if (want > FEED_CHUNK_MAX)
-        want = FEED_CHUNK_MAX;
+    if (f->newest != NULL && f->chunk_size < FEED_CHUNK_MAX)
+        f->chunk_size *= 2;
+    size_t want = f->chunk_size;
     size_t least = frame_bytes + sizeof(struct frame_note);
     if (want < sizeof(struct chunk) + least)
         want = sizeof(struct chunk) + least;
@@ -112,6 +113,9 @@ static void feed_drop_oldest(struct feed *f)
 
 static void feed_drop_all(struct feed *f)
 {
+    bool roomy = f->newest != NULL && f->newest == f->oldest && f->newest->len < f->chunk_size / 4;
+    if (roomy && f->chunk_size > FEED_CHUNK_MIN)
+        f->chunk_size /= 2;
     while (f->oldest != NULL)
         feed_drop_oldest(f);
 }

@@ -69,6 +69,8 @@ struct feed {
     uint64_t bytes, bytes_max; // held by the log; over the limit the oldest chunk goes
     struct cursor **cursors;
     uint32_t cursor_count, cursor_cap;
+    uint32_t
+        chunk_size;     // of the next chunk: grows while one is not enough, shrinks when it is much
     uint32_t rover;     // the next cursor to visit
     uint32_t remaining; // visits until everybody has been seen since the last append
     uint32_t laggards;  // cursors that stayed behind when the last pass ended

@@ -375,9 +375,9 @@ static void frames_can_be_skipped(void **state)
     static const struct {
         const char *text;
         uint32_t class;
-    } frames[] = {{"join ", FRAME_JOIN},        {"one ", FRAME_PUBLICATION},
-                  {"two ", FRAME_PUBLICATION},  {"leave ", FRAME_LEAVE},
-                  {"join ", FRAME_JOIN},        {"three ", FRAME_PUBLICATION},
+    } frames[] = {{"join ", FRAME_JOIN},       {"one ", FRAME_PUBLICATION},
+                  {"two ", FRAME_PUBLICATION}, {"leave ", FRAME_LEAVE},
+                  {"join ", FRAME_JOIN},       {"three ", FRAME_PUBLICATION},
                   {"leave ", FRAME_LEAVE}};
     for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++)
         assert_true(feed_append(&f, str_from(frames[i].text),
