@@ -66,7 +66,8 @@ static bool chunk_fits(const struct chunk *ch, size_t n)
 
 static struct chunk *chunk_new(struct feed *f, size_t frame_bytes)
 {
-    if (f->newest != NULL && f->chunk_size < FEED_CHUNK_MAX)
+    /* A quarter of the log at most, so that dropping the oldest chunk takes nobody by surprise. */
+    if (f->newest != NULL && f->chunk_size < FEED_CHUNK_MAX && f->chunk_size <= f->bytes_max / 8)
         f->chunk_size *= 2;
     size_t want = f->chunk_size;
     size_t least = frame_bytes + sizeof(struct frame_note);
