@@ -34,7 +34,7 @@ static const char help[] =
     "  -n, --count N        end after N events\n"
     "  -s, --server URL     the server (http://127.0.0.1:8000)\n"
     "  -t, --token JWT      who is asking; else $RECADO_TOKEN is used\n"
-    "      --tenant TENANT  the tenant, when it is not the default one\n"
+    "      --tenant TENANT  for endpoints with tenant_from: query.tenant (a token names its own)\n"
     "      --insecure       do not check the server's certificate\n"
     "  -v, --verbose        also say when it is subscribed and when it reconnects\n"
     "      --json           print one JSON object per event\n";
