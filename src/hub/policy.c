@@ -33,6 +33,16 @@ bool channel_is_pattern(struct str channel)
            memchr(channel.p, ':', channel.n) == channel.p + channel.n - 2;
 }
 
+bool policy_lets_subscribe(const struct policy *p, struct str channel)
+{
+    bool all = str_eq(channel, STR("*"));
+    for (size_t i = 0; all && i < p->namespace_count; i++) {
+        if (!p->namespaces[i].options.client_subscribe)
+            return false;
+    }
+    return policy_of(p, channel)->client_subscribe;
+}
+
 bool channel_name_ok(const struct policy *p, struct str channel, const char **ret_why)
 {
     *ret_why = NULL;

@@ -47,6 +47,8 @@ struct str channel_namespace(struct str channel);
 const struct channel_options *policy_of(const struct policy *p, struct str channel);
 /* "project:*" and "*" follow whole namespaces. */
 bool channel_is_pattern(struct str channel);
+/* Clients may follow it without a subscription token; "*": when that is so of every namespace. */
+bool policy_lets_subscribe(const struct policy *p, struct str channel);
 /* Printable UTF-8 without spaces and control characters, not empty, not too long. ret_why: static.
  */
 bool channel_name_ok(const struct policy *p, struct str channel, const char **ret_why);

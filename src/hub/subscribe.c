@@ -289,6 +289,20 @@ static void subscribe_failed(struct request *r)
     count_up(&r->origin->counters.refused, 1);
 }
 
+/* What was read from the history goes through the same filter as what comes from the log. */
+static void filter_missed(const struct subscription *sub, struct request *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->pub_count; i++) {
+        struct publication *p = r->pubs[i];
+        if (!is_excluded(p, sub->session) && (sub->filter == NULL || filter_match(sub->filter, p)))
+            r->pubs[n++] = p;
+        else
+            publication_unref(p);
+    }
+    r->pub_count = n;
+}
+
 /* More was missed than one answer holds: the rest follows when this has been written. */
 static void continue_by_resync(struct request *r)
 {
@@ -326,6 +340,8 @@ static void subscribe_back(struct request *r)
     r->answer.recoverable = sub->recoverable;
     r->answer.positioned = r->answer.position.epoch != 0;
     continue_by_resync(r);
+    filter_missed(sub, r);
+    r->answer.publication_count = r->pub_count;
 }
 
 /* ---- the verb ---- */
@@ -342,7 +358,7 @@ static enum err subscribe_check(const struct session *s, const struct subscribe_
         *ret_why = "channels_per_session_max is reached";
         return ERR_LIMIT_EXCEEDED;
     }
-    if (!p->authorized && !policy_of(policy, p->channel)->client_subscribe)
+    if (!p->authorized && !policy_lets_subscribe(policy, p->channel))
         return ERR_PERMISSION_DENIED;
     return ERR_OK;
 }
@@ -466,19 +482,6 @@ static void resync_at_home(struct request *r, struct hub *home)
         r->answer.err = ERR_UNRECOVERABLE_POSITION;
 }
 
-static void resync_filter(const struct subscription *sub, struct request *r)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->pub_count; i++) {
-        struct publication *p = r->pubs[i];
-        if (!is_excluded(p, sub->session) && (sub->filter == NULL || filter_match(sub->filter, p)))
-            r->pubs[n++] = p;
-        else
-            publication_unref(p);
-    }
-    r->pub_count = n;
-}
-
 static void resync_back(struct request *r)
 {
     struct subscription *sub = r->subscription;
@@ -498,7 +501,7 @@ static void resync_back(struct request *r)
     sub->cursor.lost = false;
     cursor_skip(&sub->cursor); // what came into the log meanwhile is in the answer, or in the next
     sub->cursor.offset = last;
-    resync_filter(sub, r);
+    filter_missed(sub, r);
     if (r->pub_count > 0)
         s->ops->resync(s, sub, r->pubs, r->pub_count);
     if (!complete && sub->state == SUBSCRIPTION_ACTIVE && sub->cursor.feed != NULL) {
