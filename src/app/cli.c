@@ -6,6 +6,7 @@
  */
 #include "app/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 static const struct {
@@ -69,6 +70,19 @@ static int run_help(int argc, char **argv)
     return run_named(argv[1], 2, asked);
 }
 
+/* Output that was lost is a failure, whatever the command thinks; a reader that has seen enough
+ * (head, say) needs no telling. */
+static int check_output(int code)
+{
+    errno = 0;
+    bool ok = fflush(stdout) == 0 && !ferror(stdout);
+    if (ok || code != CLI_DONE)
+        return code;
+    if (errno != EPIPE)
+        fputs("recado: standard output cannot be written\n", stderr);
+    return CLI_FAILED;
+}
+
 int cli_run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -77,8 +91,8 @@ int cli_run(int argc, char **argv)
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
-        return run_help(argc - 1, argv + 1);
+        return check_output(run_help(argc - 1, argv + 1));
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
         name = "version";
-    return run_named(name, argc - 1, argv + 1);
+    return check_output(run_named(name, argc - 1, argv + 1));
 }
