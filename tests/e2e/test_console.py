@@ -56,6 +56,7 @@ async def open_console():
 
 async def shoot(page, name):
     SCREENSHOTS.mkdir(exist_ok=True)
+    await page.evaluate("scrollTo(0, 0)")
     await page.screenshot(path=SCREENSHOTS / f"console-{name}.png", full_page=True)
 
 
@@ -302,6 +303,7 @@ async def test_channel_list_and_history(start_recado, open_console):
     history = page.get_by_role("list", name="History").locator("> li")
     await expect(history).to_have_count(50)
     await expect(history.first).to_contain_text('{"n":59}')
+    await expect(history.first).to_contain_text("said")
     await page.get_by_role("button", name="Older events").click()
     await expect(history).to_have_count(60)
     await expect(history.last).to_contain_text('{"n":0}')

@@ -19,6 +19,7 @@ export const CODE_NOT_AVAILABLE = 108;
 
 export interface Publication {
   data: unknown;
+  type?: string;
   offset?: number;
   tags?: Record<string, string>;
   time?: number;

@@ -63,10 +63,12 @@ export class App {
   start(): void {
     this.frameUp();
     if (location.hash === '#/publish') this.focusPublish();
-    new Poll(async () => {
+    const poll = new Poll(async () => {
       await this.read();
       if (!this.locked && !this.ctx.live.started) this.ctx.live.start(splitChannels(this.ctx.follow));
     }, EVERY_MS);
+    // A rate needs two readings: the second comes sooner.
+    setTimeout(() => poll.now(), EVERY_MS / 3);
   }
 
   private async read(): Promise<void> {

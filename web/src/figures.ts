@@ -49,7 +49,8 @@ export class Figures {
       : [];
     this.points.push({
       atMs: reading.atMs,
-      sessions: reading.sum('recado_sessions'),
+      // A dialect without sessions is not listed.
+      sessions: reading.sum('recado_sessions') ?? (reading.all('recado_info').length > 0 ? 0 : null),
       deliveries: growth('recado_deliveries_total'),
       publishes: growth('recado_publishes_total'),
       p50: quantile(0.5, latency),

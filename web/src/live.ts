@@ -16,6 +16,7 @@ export interface WirePublication {
 }
 
 interface NamedPublication extends PublicationContext {
+  type?: string; // beside the tags in a history, a tag in a live event
   time?: number;
 }
 
@@ -36,7 +37,7 @@ export function keepNames(client: object): void {
 let nextKey = 0;
 
 export function toEvent(pub: NamedPublication, nowMs: number): LiveEvent {
-  const { type = '', ...tags } = pub.tags ?? {};
+  const { type = pub.type ?? '', ...tags } = pub.tags ?? {};
   nextKey += 1;
   return {
     key: nextKey,

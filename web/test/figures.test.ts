@@ -29,6 +29,13 @@ describe('Figures', () => {
     expect(figures.points.map((p) => p.deliveries)).toEqual([null, null, 2]);
   });
 
+  it('knows nobody connected from nothing known', () => {
+    const figures = new Figures();
+    figures.push(new Reading(parseMetrics('recado_info{version="1"} 1\n'), 0));
+    figures.push(new Reading(parseMetrics('something_else 1\n'), 1));
+    expect(figures.points.map((p) => p.sessions)).toEqual([0, null]);
+  });
+
   it('keeps a bounded number of points', () => {
     const figures = new Figures();
     for (let i = 0; i < KEPT_COUNT + 20; i += 1) figures.push(reading(i, i));

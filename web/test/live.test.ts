@@ -62,6 +62,12 @@ describe('keepNames', () => {
 });
 
 describe('toEvent', () => {
+  it('takes the type of a history too', () => {
+    expect(toEvent({ channel: 'a', data: 1, type: 't', tags: { x: 'y' } }, 5)).toMatchObject({
+      type: 't', tags: { x: 'y' },
+    });
+  });
+
   it('falls back to the subscription and to now', () => {
     expect(toEvent({ channel: 'a', data: null }, 5)).toMatchObject({
       channel: 'a', type: '', data: 'null', offset: null, atMs: 5,

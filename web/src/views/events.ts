@@ -187,7 +187,7 @@ export function eventsView(ctx: Context): View {
   function drawState(): void {
     const lines = [...ctx.live.refusals].map(([name, why]) => `${name}: ${why}`);
     if (ctx.live.state === 'refused') lines.push(`${t('stateRefused')}: ${ctx.live.reason}`);
-    list.dataset['following'] = [...ctx.live.following].join(' ');
+    list.dataset['following'] = [...ctx.live.following].sort().join(' ');
     refusals.textContent = lines.join(' · ');
     refusals.hidden = lines.length === 0;
   }

@@ -20,6 +20,8 @@ interface Card {
 const count = (v: Value): string => formatCount(v, lang());
 const perSecond = (v: Value): string => formatRate(v, lang());
 const bytes = (v: Value): string => formatBytes(v, lang());
+const bytesPerSecond = (v: Value): string =>
+  v === null ? NOTHING : t('perSecond', { n: bytes(v) });
 const seconds = (v: Value): string => formatSeconds(v, lang());
 
 function card(word: Word, name: string, chart: Chart): Card {
@@ -110,12 +112,13 @@ export function figuresView(ctx: Context): View {
     setStat('statChannels', count(now.channels));
     setStat('statSubscriptions', count(now.subscriptions));
     setStat('statConnections', count(now.connections));
-    setStat('statIn', t('perSecond', { n: bytes(point.bytesIn) }));
-    setStat('statOut', t('perSecond', { n: bytes(point.bytesOut) }));
+    setStat('statIn', bytesPerSecond(point.bytesIn));
+    setStat('statOut', bytesPerSecond(point.bytesOut));
     setStat('statQueue', bytes(now.queueBytes));
     setStat('statUptime', formatAge(now.uptimeSeconds));
     setStat('statVersion', now.version ?? NOTHING);
-    const closes = now.closes.slice(0, 4).map(([reason, n]) => `${reason} ${count(n)}`);
+    const closes = now.closes.slice(0, 4).map(([reason, n]) =>
+      `${reason.toLowerCase().replace(/_/g, ' ')} ${count(n)}`);
     setStat('statCloses', closes.join(' · ') || t('none'));
     const dialects = now.dialects.map(([dialect, n]) => `${dialect} ${count(n)}`);
     sessions.note.textContent = dialects.join(' · ') || t('noSessions');
