@@ -75,6 +75,17 @@ static bool query_or_refuse(struct http_request *r, struct str name, char *at, s
     return false;
 }
 
+/* Which parameter of the query may name the tenant. A server that cannot check tokens trusts its
+ * clients anyway: there they may say where they belong. */
+static struct str tenant_parameter(const struct endpoint *e)
+{
+    if (e->tenant_from == TENANT_QUERY)
+        return e->tenant_query;
+    bool open = e->tenant_from == TENANT_CLAIM && e->auth != AUTH_REQUIRED &&
+                !auth_has_token_key(admission_now(e->admission)->auth);
+    return open ? STR("tenant") : STR_NONE;
+}
+
 bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret)
 {
     ret->token = ret->tenant = STR_NONE;
@@ -84,8 +95,9 @@ bool handshake_read(struct http_request *r, const struct endpoint *e, struct han
     struct str scheme = str_cut(&bearer, ' ');
     if (ret->token.n == 0 && str_eq_nocase(scheme, STR("Bearer")))
         ret->token = str_trim(bearer);
-    return e->tenant_from != TENANT_QUERY || query_or_refuse(r, e->tenant_query, ret->tenant_at,
-                                                             sizeof(ret->tenant_at), &ret->tenant);
+    struct str name = tenant_parameter(e);
+    return name.n == 0 ||
+           query_or_refuse(r, name, ret->tenant_at, sizeof(ret->tenant_at), &ret->tenant);
 }
 
 /* ---- tokens and tenants ---- */
