@@ -123,9 +123,10 @@ static void route_lines(struct http_request *r)
     if (!admit(api, r))
         return;
     json_init(&j, r->body);
-    while (json_more(&j))
-        json_skip(&j);
-    if (j.error != NULL || r->body.n == 0) {
+    do
+        json_skip(&j); // there is at least one
+    while (json_more(&j));
+    if (j.error != NULL) {
         reply_unreadable(r, &j);
         return;
     }

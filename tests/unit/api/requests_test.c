@@ -74,6 +74,7 @@ static void test_unreadable_bodies(void **state)
         {"/api/batch", "{\"commands\":[{]}", "at byte"},
         {"/api", "{\"method\":\"info\"", "at byte"},
         {"/api", "", "at byte"},
+        {"/api", " \n", "at byte"},
     };
     struct api_world w;
     (void)state;
