@@ -246,6 +246,49 @@ static void test_control_of_a_user(void **state)
     world_end(&w);
 }
 
+static void told_data(struct session *s, struct subscription *sub, const struct answer *a)
+{
+    buf_add_format(&fake_of(s)->told, "%.*s told %.*s until %ld\n",
+                   STR_FMT(subscription_channel(sub)), STR_FMT(a->data), (long)sub->expire_at);
+    for (size_t i = 0; i < a->publication_count; i++)
+        buf_add_format(&fake_of(s)->told, "missed %lu\n",
+                       (unsigned long)a->publications[i]->offset);
+    buf_add_format(&fake_of(s)->told, "recovered %d\n", a->recovered);
+}
+
+static void test_what_the_api_says_reaches_the_subscribed_client(void **state)
+{
+    static const struct {
+        const char *since, *told;
+    } rows[] = {
+        {"{\"offset\":1}", "missed 2\nmissed 3\nrecovered 1\n"},
+        {"{\"offset\":3,\"epoch\":\"\"}", "recovered 1\n"},
+        {"{\"offset\":1,\"epoch\":\"of another server\"}", "recovered 0\n"},
+    };
+    struct session_ops ops = fake_ops;
+    struct api_world w;
+    char body[256];
+    (void)state;
+    ops.subscribed = told_data;
+    world_begin(&w);
+    for (int i = 0; i < 3; i++)
+        ask(&w, "/api/publish", "{\"channel\":\"news:d\",\"data\":1}");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fake *f = fake_open(node_hub(w.node, i % WORLD_LOOPS), "default", "ann");
+        f->session.ops = &ops;
+        snprintf(body, sizeof(body),
+                 "{\"user\":\"ann\",\"channel\":\"news:d\",\"data\":{\"a\": 1},"
+                 "\"expire_at\":4102444800,\"recover_since\":%s}",
+                 rows[i].since);
+        ask(&w, "/api/subscribe", body);
+        world_settle(&w);
+        assert_has(told(f), "news:d told {\"a\": 1} until 4102444800\n");
+        assert_has(told(f), rows[i].told);
+        leave(&w, f);
+    }
+    world_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_presence),
         cmocka_unit_test(test_lists_and_info),
         cmocka_unit_test(test_control_of_a_user),
+        cmocka_unit_test(test_what_the_api_says_reaches_the_subscribed_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
