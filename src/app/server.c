@@ -384,7 +384,8 @@ bool server_is_empty(const struct server *s)
 
 static void worker_close_all(struct worker *w)
 {
-    timer_cancel(&w->drain);
+    if (w->drain.fire != NULL) // the server may not have got as far as to drain
+        timer_cancel(&w->drain);
     for (size_t i = 0; w->knockers != NULL && i < w->server->door_count; i++)
         listener_fini(&w->knockers[i].listener);
     for (int k = 0; k < 2; k++) {
