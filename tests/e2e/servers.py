@@ -59,7 +59,8 @@ def environment(extra=None):
 class Recado:
     """One running server.
 
-    config  text of a recado.yaml (the address and the data directory come from flags)
+    config  text of a recado.yaml (the address and the data directory come from flags; a config
+            that has listen itself keeps it, with PORT for the port of .url)
     args    further arguments of `recado serve`
     env     further environment variables
     """
@@ -105,7 +106,9 @@ class Recado:
     # Its life.
 
     def command(self):
-        command = [str(self.binary), "serve", "--listen", self.address, "--data", str(self.data)]
+        command = [str(self.binary), "serve", "--data", str(self.data)]
+        if not self.config.lstrip().startswith("listen:"):
+            command += ["--listen", self.address]
         if self.config:
             command += ["-c", str(self.config_path)]
         return command + self.args
@@ -135,7 +138,7 @@ class Recado:
         """For a test of reloading: write, then send SIGHUP."""
         self.config = config
         if config:
-            self.config_path.write_text(config)
+            self.config_path.write_text(config.replace("PORT", str(self.port)))
 
     def wait_ready(self):
         end = time.monotonic() + START_SECONDS
