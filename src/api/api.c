@@ -146,7 +146,7 @@ bool api_routes(struct http_router *rt, const struct api *api)
               http_router_add(rt, post, "/api/batch", route_batch, ctx);
     for (size_t i = 0; i < api_verb_count && ok; i++) {
         struct buf b = {.p = path, .cap = sizeof(path), .max = sizeof(path)};
-        ok = buf_add(&b, STR("/api/")) && buf_add(&b, str_from(api_verbs[i].name)) &&
+        ok = buf_add(&b, STR("/api/")) && buf_add(&b, str_from(api_verbs[i]->name)) &&
              buf_add(&b, (struct str){"", 1}) &&
              http_router_add(rt, post, path, route_command, ctx);
     }

@@ -77,7 +77,10 @@ struct verb {
     void (*write)(struct json_writer *w, const struct slot *s, const struct answer *a);
 };
 
-extern const struct verb api_verbs[];
+extern const struct verb api_publish, api_broadcast, api_subscribe, api_unsubscribe, api_disconnect,
+    api_refresh, api_presence, api_presence_stats, api_history, api_history_remove, api_channels,
+    api_sessions, api_info, api_rpc;
+extern const struct verb *const api_verbs[];
 extern const size_t api_verb_count;
 extern const struct verb api_batch; // not a command of a batch
 /* NULL: no such verb. */
