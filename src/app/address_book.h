@@ -10,7 +10,7 @@
 struct address_book;
 
 struct address_limits {
-    uint32_t connections_max;  // per address; 0: no limit
+    uint32_t connections_max;                     // per address; 0: no limit
     uint32_t connects_per_second, connects_burst; // 0: no limit
 };
 

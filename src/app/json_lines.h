@@ -13,8 +13,8 @@ enum { JSON_LINES_MAX = 16 << 20 };
 
 struct json_lines {
     FILE *file;
-    struct buf text;     // of the value being read
-    char *line;          // of getline()
+    struct buf text; // of the value being read
+    char *line;      // of getline()
     size_t line_size;
     uint64_t line_count; // read so far
     uint64_t first_line; // of the value

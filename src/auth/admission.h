@@ -12,7 +12,7 @@
 
 struct admission {
     const struct auth *auth;
-    bool token_required; // by clients of endpoints that do not say themselves
+    bool token_required;       // by clients of endpoints that do not say themselves
     const struct str *origins; // allowed ones besides the server's own; "*": any
     size_t origin_count;
 };

@@ -160,7 +160,8 @@ uint64_t pool_misses(void)
     return own_pool != NULL ? own_pool->misses : 0;
 }
 
-/* The pool itself stays where blocks are kept: those still in use elsewhere will be returned to it. */
+/* The pool itself stays where blocks are kept: those still in use elsewhere will be returned to it.
+ */
 void pool_drop(void)
 {
     struct pool *p = own_pool;

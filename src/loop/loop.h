@@ -24,7 +24,7 @@ struct io {
 /* A one-shot timer on the loop's wheel; resolution LOOP_TICK_MS. */
 enum { LOOP_TICK_MS = 16 };
 struct timer {
-    struct list link; // private to timer.c
+    struct list link;  // private to timer.c
     uint64_t due_tick; // private to timer.c
     void (*fire)(struct timer *t);
 };

@@ -13,7 +13,7 @@ enum { WHEEL_BITS = 6, WHEEL_SLOTS = 1 << WHEEL_BITS, WHEEL_LEVELS = 4 };
 
 struct wheel {
     struct list slots[WHEEL_LEVELS][WHEEL_SLOTS];
-    uint64_t tick;  // all timers due before it have fired
+    uint64_t tick; // all timers due before it have fired
 };
 
 void wheel_init(struct wheel *w, uint64_t tick);
@@ -39,8 +39,8 @@ bool mailbox_empty(struct mailbox *b);
 struct loop {
     unsigned index;
     int epoll_fd;
-    struct io bell;           // an eventfd: somebody has posted
-    atomic_bool asleep;       // the bell has to be rung
+    struct io bell;     // an eventfd: somebody has posted
+    atomic_bool asleep; // the bell has to be rung
     atomic_bool stop;
     struct mailbox mailbox;
     struct wheel wheel;

@@ -38,7 +38,7 @@ enum conn_state { CONN_OPEN, CONN_LINGERING, CONN_CLOSED, CONN_STATE_COUNT };
 
 struct conn {
     struct io io;
-    struct list link;           // in flusher.conns
+    struct list link;        // in flusher.conns
     struct sink sink;        // dialects join cursors to it
     struct flusher *flusher; // of this loop
     const struct conn_handler *handler;

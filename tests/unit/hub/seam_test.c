@@ -113,10 +113,10 @@ static bool runner_step(struct work *w)
     struct runner *r = container_of(w, struct runner, work);
     uint32_t portion = next_random(r, 20);
     for (uint32_t i = 0; i < portion && r->sent < PER_LOOP; i++, r->sent++)
-        hub_publish(r->hub,
-                    &(struct publish_params){
-                        .tenant = STR("t"), .channel = STR("big:s"), .data = STR("x")},
-                    published, NULL);
+        hub_publish(
+            r->hub,
+            &(struct publish_params){.tenant = STR("t"), .channel = STR("big:s"), .data = STR("x")},
+            published, NULL);
     bool done = true;
     for (int i = 0; i < SUBSCRIBERS; i++) {
         reader_step(&r->readers[i]);
