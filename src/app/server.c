@@ -43,7 +43,7 @@ static uint64_t connections_possible(const struct config *c)
     return wanted;
 }
 
-bool admission_make(struct admission *a, const struct config *c, struct buf *ret_why)
+bool admission_make(struct admission *a, struct config *c, struct buf *ret_why)
 {
     struct auth_options o = {
         .hmac_secret = c->auth.hmac_secret,
@@ -62,6 +62,7 @@ bool admission_make(struct admission *a, const struct config *c, struct buf *ret
         return false;
     *a = (struct admission){auth, config_token_required(c), c->auth.origins.items,
                             c->auth.origins.count};
+    c->policy.personal_channels = auth_has_token_key(auth); // from here on users have proven names
     return true;
 }
 

@@ -82,7 +82,7 @@ void server_destroy(struct server **sp);
 
 /* ---- between the files of the server ---- */
 
-bool admission_make(struct admission *a, const struct config *c, struct buf *ret_why);
+bool admission_make(struct admission *a, struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);
 bool doors_open(struct server *s, struct buf *ret_why);
 void doors_close(struct server *s);

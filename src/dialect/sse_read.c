@@ -71,7 +71,7 @@ static bool channels_check(struct http_request *r, const struct policy *policy,
         struct str name = ask->channels[i];
         if (!channel_name_ok(policy, name, &why))
             return refuse(r, ERR_BAD_REQUEST, why);
-        if (!policy_lets_subscribe(policy, name) && !is_granted(claims, name))
+        if (!policy_lets_subscribe(policy, name, claims->user) && !is_granted(claims, name))
             return refuse(r, ERR_PERMISSION_DENIED, "channel: needs a token that names it");
     }
     return true;

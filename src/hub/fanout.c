@@ -191,7 +191,8 @@ static void deliver_to_patterns(struct hub *hub, struct publication *p)
         memcpy(name + ns.n, ":*", 2);
         deliver_to(hub, p->tenant, (struct str){name, ns.n + 2}, p);
     }
-    deliver_to(hub, p->tenant, STR("*"), p);
+    if (!(hub_rules(hub)->personal_channels && channel_is_personal(p->channel)))
+        deliver_to(hub, p->tenant, STR("*"), p); // "everything" is what everybody may hear
 }
 
 void hub_deliver(struct hub *hub, struct publication *p)

@@ -33,13 +33,20 @@ bool channel_is_pattern(struct str channel)
            memchr(channel.p, ':', channel.n) == channel.p + channel.n - 2;
 }
 
-bool policy_lets_subscribe(const struct policy *p, struct str channel)
+bool channel_is_personal(struct str channel)
+{
+    return str_starts(channel, STR("user:"));
+}
+
+bool policy_lets_subscribe(const struct policy *p, struct str channel, struct str user)
 {
     bool all = str_eq(channel, STR("*"));
     for (size_t i = 0; all && i < p->namespace_count; i++) {
         if (!p->namespaces[i].options.client_subscribe)
             return false;
     }
+    if (p->personal_channels && channel_is_personal(channel))
+        return user.n > 0 && str_eq(str_skip(channel, 5), user);
     return policy_of(p, channel)->client_subscribe;
 }
 

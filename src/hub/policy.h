@@ -31,6 +31,7 @@ struct namespace_options {
 struct policy {
     const struct namespace_options *namespaces;
     size_t namespace_count;
+    bool personal_channels;    // users have proven names: "user:7" is for the user 7 only
     uint32_t channel_name_max; // bytes
     uint32_t channels_max;     // per node
     uint32_t channels_per_session_max;
@@ -47,8 +48,11 @@ struct str channel_namespace(struct str channel);
 const struct channel_options *policy_of(const struct policy *p, struct str channel);
 /* "project:*" and "*" follow whole namespaces. */
 bool channel_is_pattern(struct str channel);
-/* Clients may follow it without a subscription token; "*": when that is so of every namespace. */
-bool policy_lets_subscribe(const struct policy *p, struct str channel);
+/* user ("": anonymous) may follow it without a subscription token; "*": when that is so of every
+ * namespace. */
+bool policy_lets_subscribe(const struct policy *p, struct str channel, struct str user);
+/* "user:7": what is meant for one user. */
+bool channel_is_personal(struct str channel);
 /* Printable UTF-8 without spaces and control characters, not empty, not too long. ret_why: static.
  */
 bool channel_name_ok(const struct policy *p, struct str channel, const char **ret_why);

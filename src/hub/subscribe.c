@@ -358,7 +358,7 @@ static enum err subscribe_check(const struct session *s, const struct subscribe_
         *ret_why = "channels_per_session_max is reached";
         return ERR_LIMIT_EXCEEDED;
     }
-    if (!p->authorized && !policy_lets_subscribe(policy, p->channel))
+    if (!p->authorized && !policy_lets_subscribe(policy, p->channel, s->user))
         return ERR_PERMISSION_DENIED;
     return ERR_OK;
 }

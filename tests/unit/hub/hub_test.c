@@ -293,7 +293,10 @@ static void patterns_follow_a_namespace(void **state)
     struct world *w = world_make();
     struct fake *ns = fake_open(w->hub, "t", ""), *all = fake_open(w->hub, "t", "");
     assert_int_equal(subscribe(ns, "news:*").err, ERR_OK);
-    assert_int_equal(subscribe(all, "*").err, ERR_OK);
+    assert_int_equal(subscribe(all, "*").err, ERR_PERMISSION_DENIED); // "secret" is closed
+    assert_int_equal(
+        subscribe_with(all, (struct subscribe_params){.channel = STR("*"), .authorized = true}).err,
+        ERR_OK);
     publish(w, "news:a", "1");
     publish(w, "room:a", "2");
     publish(w, "plain", "3");
@@ -307,6 +310,32 @@ static void patterns_follow_a_namespace(void **state)
     fake_close(all);
     fake_free(ns);
     fake_free(all);
+    world_end(w);
+}
+
+/* Once users have proven names, what is meant for one of them reaches nobody else. */
+static void personal_channels_are_personal(void **state)
+{
+    (void)state;
+    struct world *w = world_make();
+    w->policy.personal_channels = true;
+    w->policy.namespace_count = 3; // none is closed
+    struct fake *ann = fake_open(w->hub, "t", "ann"), *bob = fake_open(w->hub, "t", "bob");
+    struct fake *nobody = fake_open(w->hub, "t", "");
+    assert_int_equal(subscribe(ann, "user:ann").err, ERR_OK);
+    assert_int_equal(subscribe(bob, "user:ann").err, ERR_PERMISSION_DENIED);
+    assert_int_equal(subscribe(bob, "user:*").err, ERR_PERMISSION_DENIED);
+    assert_int_equal(subscribe(nobody, "user:").err, ERR_PERMISSION_DENIED);
+    assert_int_equal(subscribe(nobody, "*").err, ERR_OK);
+    publish(w, "user:ann", "for ann");
+    assert_told(ann, "user:ann#0 for ann\n");
+    assert_told(bob, "");
+    assert_told(nobody, "");
+    struct fake *everybody[] = {ann, bob, nobody};
+    for (int i = 0; i < 3; i++) {
+        fake_close(everybody[i]);
+        fake_free(everybody[i]);
+    }
     world_end(w);
 }
 
@@ -498,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_key_is_published_once),
         cmocka_unit_test(a_new_subscriber_gets_the_last_value),
         cmocka_unit_test(patterns_follow_a_namespace),
+        cmocka_unit_test(personal_channels_are_personal),
         cmocka_unit_test(presence_knows_who_is_there),
         cmocka_unit_test(presence_has_a_grace),
         cmocka_unit_test(back_ends_control_sessions),
