@@ -101,13 +101,21 @@ void chunk_unref(struct chunk *ch)
     pool_free(ch);
 }
 
+static void feed_count_bytes(struct feed *f, int64_t change)
+{
+    bool was_crowded = f->bytes > f->bytes_max;
+    f->bytes += (uint64_t)change;
+    bool is_crowded = f->bytes > f->bytes_max;
+    f->outflow->crowded_count += (uint32_t)is_crowded - (uint32_t)was_crowded;
+}
+
 static void feed_drop_oldest(struct feed *f)
 {
     struct chunk *ch = f->oldest;
     f->oldest = ch->next;
     if (f->oldest == NULL)
         f->newest = NULL;
-    f->bytes -= ch->size;
+    feed_count_bytes(f, -(int64_t)ch->size);
     ch->next = NULL;
     chunk_unref(ch);
 }
@@ -130,6 +138,31 @@ void feed_fini(struct feed *f)
     f->cursors = NULL;
 }
 
+/* The first frame that somebody lacks whose socket would take it: he waits for his visit. */
+static uint64_t feed_first_owed(const struct feed *f)
+{
+    uint64_t first = f->head;
+    for (uint32_t i = 0; i < f->cursor_count; i++) {
+        const struct cursor *c = f->cursors[i];
+        if (c->next < first && !c->lost && !c->sink->blocked && !c->sink->closed)
+            first = c->next;
+    }
+    return first;
+}
+
+/* Back to the limit. Whoever still needed what goes is found out at his next visit. */
+static void feed_shrink(struct feed *f)
+{
+    while (f->bytes > f->bytes_max * FEED_BURST && f->oldest != f->newest)
+        feed_drop_oldest(f);
+    if (f->bytes <= f->bytes_max)
+        return;
+    uint64_t owed = feed_first_owed(f);
+    while (f->bytes > f->bytes_max && f->oldest != f->newest &&
+           f->oldest->first + f->oldest->count <= owed)
+        feed_drop_oldest(f);
+}
+
 /* A chunk with room for n bytes at the end of the log, or NULL. */
 static struct chunk *feed_room(struct feed *f, size_t n)
 {
@@ -143,9 +176,8 @@ static struct chunk *feed_room(struct feed *f, size_t n)
     else
         f->oldest = ch;
     f->newest = ch;
-    f->bytes += ch->size;
-    while (f->bytes > f->bytes_max && f->oldest != f->newest)
-        feed_drop_oldest(f); // whoever still needed it is found out at his next visit
+    feed_count_bytes(f, ch->size);
+    feed_shrink(f);
     return ch;
 }
 
@@ -391,6 +423,7 @@ static void feed_count_laggards(struct feed *f)
             least = c->next;
     }
     feed_trim(f, least);
+    feed_shrink(f);
     if (f->laggards == 0)
         feed_drop_all(f);
 }

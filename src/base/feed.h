@@ -23,6 +23,7 @@ struct cursor;
 struct outflow {
     struct list feeds;                         // feeds with cursors behind
     struct list sinks;                         // sinks with something of their own to write
+    uint32_t crowded_count;                    // feeds over their limit: write before reading on
     uint64_t delivered_count, delivered_bytes; // frames and bytes handed to the kernel
 };
 
@@ -36,6 +37,8 @@ struct frame_note {
 
 enum { FRAME_PUBLICATION = 1, FRAME_JOIN = 2, FRAME_LEAVE = 4 };
 enum { FEED_CHUNK_MIN = 2048, FEED_CHUNK_MAX = 32768 };
+/* Who has not been served yet is not slow: for him a log may grow to so many times its limit. */
+enum { FEED_BURST = 4 };
 
 struct chunk {
     struct chunk *next; // the newer one; NULL in the newest
@@ -66,7 +69,8 @@ struct feed {
     struct outflow *outflow;
     struct chunk *oldest, *newest;
     uint64_t head;             // number of the next frame to append
-    uint64_t bytes, bytes_max; // held by the log; over the limit the oldest chunk goes
+    uint64_t bytes, bytes_max; // held by the log; over the limit the oldest chunk goes, unless
+                               // somebody whose socket has room still has to get it
     struct cursor **cursors;
     uint32_t cursor_count, cursor_cap;
     uint32_t

@@ -25,6 +25,8 @@
 #include <sys/uio.h>
 
 enum { VISITS_A_TURN = 128, VISIT_BYTES = 32768, VISIT_PIECES = 48, CURSORS_A_FEED_VISIT = 8 };
+/* While a feed is over its limit, input waits longer: its publishers are too fast. */
+enum { VISITS_CROWDED = 16 * VISITS_A_TURN };
 
 /* What one visit gathers: the pieces of feeds stand behind the own bytes, in order. */
 struct gather {
@@ -296,7 +298,7 @@ static bool flusher_run(struct work *w)
 {
     struct flusher *fl = container_of(w, struct flusher, work);
     struct outflow *o = &fl->outflow;
-    int budget = VISITS_A_TURN;
+    int budget = o->crowded_count > 0 ? VISITS_CROWDED : VISITS_A_TURN;
     budget -= walk_sinks(fl, budget);
     while (budget > 0 && !list_empty(&o->feeds)) {
         struct feed *f = container_of(o->feeds.next, struct feed, link);
