@@ -547,37 +547,49 @@ namespaces:
 """
 
 
-def broadcast(recado, channel, payload, count):
-    """count publications over one connection, many in one request; the last offset."""
-    commands = [{"publish": {"channel": channel, "data": payload}}] * 100
-    body = json.dumps({"commands": commands})
-    with wire_to(recado) as wire:
-        for _ in range(count // 100):
-            status, _, answer = wire.ask(request("POST", "/api/batch", body=body))
-            assert status == 200, answer
-    return json.loads(answer)["replies"][-1]["publish"].get("offset")
+def publish_many(recado, channel, payload, count):
+    """All in one request."""
+    commands = [{"publish": {"channel": channel, "data": payload}}] * count
+    replies = recado.api("batch", {"commands": commands})["replies"]
+    assert all("publish" in reply for reply in replies)
+
+
+SLOW_COUNT, SLOW_PAYLOAD = 1000, "x" * 8000
+
+
+def broadcast_past(recado, channel, enough):
+    """Publishes, with a healthy reader who gets all of it at once, until enough(); how many."""
+    count = 0
+    with native_to(recado) as reader:
+        reader.subscribe(channel)
+        while not enough(count):
+            assert count * len(SLOW_PAYLOAD) < 200 * MIB, "the slow ones are never found out"
+            publish_many(recado, channel, SLOW_PAYLOAD, 20)
+            for _ in range(20):
+                count += 1
+                got = reader.read_publication()
+                assert got["data"] == SLOW_PAYLOAD and got.get("offset", count) == count
+    return count
+
+
+def most_resident(count):
+    """What the limits allow: every slow session may hold a round of history of its own."""
+    history = 2 * count * len(SLOW_PAYLOAD)
+    return history + 4 * FEED + SLOW_COUNT * 128 * 1024 + 32 * MIB
 
 
 @pytest.mark.timeout(300)
 def test_a_thousand_slow_readers_catch_up(start_recado):
     """With a history they get everything once they read on: no gap, no duplicate."""
     recado = start_recado(SLOW_CONFIG)
-    with Healthy(recado) as healthy, Crowd("slow", recado, count=1000, channel="kept:1") as crowd:
+    with Healthy(recado) as healthy, \
+            Crowd("slow", recado, count=SLOW_COUNT, channel="kept:1") as crowd:
         crowd.hear("ready")
         before = resident_bytes(recado.process)
-        payload = "x" * 8000
-        with native_to(recado) as reader:
-            reader.subscribe("kept:1")
-            last = 0
-            while recado.metrics()["recado_overruns_total"] < 1000:
-                last = broadcast(recado, "kept:1", payload, 100)
-                got = [reader.read_publication()["offset"] for _ in range(100)]
-                assert got == list(range(last - 99, last + 1))
-                assert last * 8000 < 200 * MIB, "the slow ones are never found out"
+        last = broadcast_past(recado, "kept:1", lambda count: count >= 1000 and
+                              recado.metrics()["recado_overruns_total"] >= SLOW_COUNT)
         healthy.watch()
-        grown = resident_bytes(recado.process) - before
-        kept = last * 8200  # the history; each slow one may hold a chunk and what is its own
-        assert grown < 2 * kept + 2 * FEED + 1000 * 64 * 1024 + 32 * MIB, grown
+        assert resident_bytes(recado.process) - before < most_resident(last)
         crowd.tell(read=40, last=last)
         assert crowd.hear("read", 200) == [{"from": 1, "whole": True}] * 40
         healthy.watch()
@@ -587,25 +599,36 @@ def test_a_thousand_slow_readers_catch_up(start_recado):
 @pytest.mark.timeout(300)
 def test_a_thousand_slow_readers_without_history_are_closed(start_recado):
     recado = start_recado(SLOW_CONFIG)
-    with Healthy(recado) as healthy, Crowd("slow", recado, count=1000, channel="unkept:1") as crowd:
+    with Healthy(recado) as healthy, \
+            Crowd("slow", recado, count=SLOW_COUNT, channel="unkept:1") as crowd:
         crowd.hear("ready")
         before = resident_bytes(recado.process)
-        sent = 0
-        with native_to(recado) as reader:
-            reader.subscribe("unkept:1")
-            while recado.metrics()["recado_overruns_total"] < 1000:
-                broadcast(recado, "unkept:1", "x" * 8000, 100)
-                for _ in range(100):
-                    assert len(reader.read_publication()["data"]) == 8000
-                sent += 100
-                assert sent * 8000 < 200 * MIB, "the slow ones are never found out"
+        last = broadcast_past(recado, "unkept:1", lambda count: recado.metrics()
+                              ["recado_overruns_total"] >= SLOW_COUNT)
         healthy.watch()
-        assert resident_bytes(recado.process) - before < 2 * FEED + 1000 * 64 * 1024 + 32 * MIB
+        assert resident_bytes(recado.process) - before < most_resident(0)
         crowd.tell(read=40, last=-1)
         for end in crowd.hear("read", 200):
-            assert end["code"] in (3008, 1006) and 0 < end["got"] < sent
+            assert end["code"] in (3008, 1006) and 0 < end["got"] < last
         until("they are gone", lambda: recado.metrics()["recado_connections"] < 10)
-        assert closes(recado, "SLOW") >= 1000
+        assert closes(recado, "SLOW") >= SLOW_COUNT
+
+
+@pytest.mark.parametrize("channel", ["kept:1", "unkept:1"])
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_burst_longer_than_the_log(start_recado, channel, loops):
+    """Who reads is not slow, however much is published at once."""
+    recado = start_recado(SLOW_CONFIG + f"loops: {loops}")
+    with Healthy(recado):
+        readers = [native_to(recado) for _ in range(50)]
+        for reader in readers:
+            reader.subscribe(channel)
+        for _ in range(3):
+            publish_many(recado, channel, SLOW_PAYLOAD, 100)  # three times feed_max
+            for reader in readers:
+                for _ in range(100):
+                    assert reader.read_publication()["data"] == SLOW_PAYLOAD
+        assert recado.metrics()["recado_overruns_total"] == 0
 
 
 def test_slow_replies_end_their_own_session(start_recado):
