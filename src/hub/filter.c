@@ -96,6 +96,8 @@ static bool read_text(struct maker *m, struct json *j, struct str *ret)
 
 static bool read_vals(struct maker *m, struct json *j, struct filter_node *node)
 {
+    if (node->vals != NULL)
+        return fail(m, "tf: vals is there twice");
     if (!json_array_begin(j))
         return false;
     node->vals = m->vals;
