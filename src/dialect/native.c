@@ -385,9 +385,25 @@ static struct native_session *native_make(const struct endpoint *e, const struct
     return ns;
 }
 
+/* The binary form of the protocol is asked for in one of three ways. */
+static bool wants_protobuf(const struct http_request *r)
+{
+    char at[16];
+    struct str value;
+    if (http_query(r, STR("cf_protocol"), at, sizeof(at), &value) ||
+        http_query(r, STR("format"), at, sizeof(at), &value))
+        return str_eq(value, STR("protobuf"));
+    return http_header_has(r, STR("Sec-WebSocket-Protocol"), STR("centrifuge-protobuf"));
+}
+
 static void native_handle(struct http_request *r, const struct endpoint *e)
 {
     struct handshake h;
+    if (wants_protobuf(r)) {
+        http_reply_error(r, 400, err_code(ERR_NOT_AVAILABLE),
+                         STR("protobuf: this server speaks the JSON form of the protocol"));
+        return;
+    }
     if (!admit_origin(r, e) || !handshake_read(r, e, &h))
         return;
     struct native_session *ns = native_make(e, &h);

@@ -339,6 +339,23 @@ async def test_origins(server):
         await wire.connect()
 
 
+@pytest.mark.parametrize("query, more", [
+    ("?cf_protocol=protobuf", {}), ("?format=protobuf", {}),
+    ("", {"subprotocols": ["centrifuge-protobuf"]})])
+async def test_protobuf_is_refused_clearly(server, query, more):
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with Wire(server, query, **more):
+            pass
+    assert refused.value.response.status_code == 400
+    assert b"protobuf" in refused.value.response.body
+
+
+async def test_json_may_be_named(server):
+    async with Wire(server, "?cf_protocol=json", subprotocols=["centrifuge-json"]) as wire:
+        assert wire.ws.subprotocol == "centrifuge-json"
+        await wire.connect()
+
+
 async def test_rate_limit(start_recado):
     server = start_recado("client: { messages_per_second: 1, messages_burst: 5 }\n")
     async with Wire(server) as wire:
