@@ -6,44 +6,9 @@
 #include "http/http_priv.h"
 
 #include "base/must.h"
+#include "http/origin.h"
 
 enum { CORS_HEADERS_MAX = 1024, CORS_ORIGIN_MAX = 512 };
-
-/* "*", "https://app.example", or with one star: "https://" "*" ".example". */
-static bool origin_matches(struct str pattern, struct str origin)
-{
-    size_t star = str_find(pattern, STR("*"));
-    if (star == pattern.n)
-        return str_eq_nocase(pattern, origin);
-    struct str head = {pattern.p, star}, tail = str_skip(pattern, star + 1);
-    if (origin.n < head.n + tail.n)
-        return false;
-    return str_eq_nocase(head, (struct str){origin.p, head.n}) &&
-           str_eq_nocase(tail, str_skip(origin, origin.n - tail.n));
-}
-
-static bool origin_is_listed(const struct http_request *r, struct str origin)
-{
-    const struct http_options *o = &r->server->options;
-    for (size_t i = 0; i < o->origin_count; i++) {
-        if (origin_matches(o->origins[i], origin))
-            return true;
-    }
-    return false;
-}
-
-static bool origin_is_own(const struct http_request *r, struct str origin)
-{
-    struct str host = http_header(r, STR("Host"));
-    size_t scheme = str_find(origin, STR("://"));
-    return host.n > 0 && scheme < origin.n && str_eq_nocase(str_skip(origin, scheme + 3), host);
-}
-
-bool http_origin_allowed(const struct http_request *r)
-{
-    struct str origin = http_header(r, STR("Origin"));
-    return origin.n == 0 || origin_is_listed(r, origin) || origin_is_own(r, origin);
-}
 
 static size_t put(char *at, size_t cap, size_t len, struct str s)
 {
@@ -56,11 +21,13 @@ static size_t put(char *at, size_t cap, size_t len, struct str s)
 
 size_t http_cors_headers(const struct http_request *r, char *at, size_t cap)
 {
+    const struct http_options *o = &r->server->options;
     struct str origin = http_header(r, STR("Origin"));
     size_t len = 0;
-    if (r->server->options.origin_count == 0)
+    if (o->origin_count == 0)
         return 0;
-    if (origin.n == 0 || origin.n > CORS_ORIGIN_MAX || !origin_is_listed(r, origin)) {
+    if (origin.n == 0 || origin.n > CORS_ORIGIN_MAX ||
+        !http_origin_in(o->origins, o->origin_count, origin)) {
         len = put(at, cap, len, STR("Vary: Origin\r\n")); // for caches between
     } else {
         len = put(at, cap, len, STR("Access-Control-Allow-Origin: "));

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "http/origin.h"
 #include "unit/http/http_world.h"
 
 static void route_allowed(struct http_request *r)
@@ -107,6 +108,38 @@ static void test_overlong_lists(void **state)
     check(&any, input, ALL("HTTP/1.1 200 OK\r\n", "!Access-"));
 }
 
+/* Of a request from this machine to a server with this list of origins. */
+static bool host_expected(const char *host, const struct rules *rules, uint8_t family)
+{
+    struct http_header header = {STR("Host"), str_from(host)};
+    struct http_request r = {.headers = &header, .header_count = 1};
+    r.peer = (struct addr){.family = family, .ip = {127, 0, 0, 1}};
+    return http_host_is_expected(&r, rules->origins, rules->count);
+}
+
+static void test_names_of_strangers(void **state)
+{
+    static const char *const ours[] = {
+        "127.0.0.1:8000", "127.0.0.1", "[::1]:8000", "[::1]", "localhost", "localhost:8000",
+        "a.localhost",    "box:80",    "LOCALHOST",  "",      "10.0.0.7"};
+    static const char *const strangers[] = {"evil.example",           "evil.example:8000",
+                                            "127.0.0.1.evil.example", "localhost.evil.example",
+                                            "evil.example.",          "a.b:1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        assert_true(host_expected(ours[i], &own_only, AF_INET));
+    for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
+        assert_false(host_expected(strangers[i], &own_only, AF_INET));
+        assert_false(host_expected(strangers[i], &listed, AF_INET));
+        assert_true(host_expected(strangers[i], &any, AF_INET));
+        assert_true(host_expected(strangers[i], &own_only, AF_UNIX));
+    }
+    assert_true(host_expected("app.example", &listed, AF_INET));
+    assert_true(host_expected("app.example:8000", &listed, AF_INET));
+    assert_true(host_expected("a.example.org", &listed, AF_INET));
+    assert_false(host_expected("example.org", &listed, AF_INET));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_preflight),
         cmocka_unit_test(test_refusals_can_be_read_by_pages),
         cmocka_unit_test(test_overlong_lists),
+        cmocka_unit_test(test_names_of_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
