@@ -25,6 +25,7 @@ enum route_kind { ROUTE_EXACT, ROUTE_ONE, ROUTE_REST, ROUTE_KIND_COUNT };
 
 struct http_router {
     struct map routes[ROUTE_KIND_COUNT];
+    size_t rest_key_max; // bytes of the longest prefix of a "{rest...}"
     http_route_fn *fallback;
     void *fallback_ctx;
 };
@@ -95,12 +96,15 @@ bool http_router_add(struct http_router *rt, unsigned methods, const char *patte
                      http_route_fn *handle, void *ctx)
 {
     struct str key;
-    struct map *m = &rt->routes[pattern_split(str_from(pattern), &key)];
+    enum route_kind kind = pattern_split(str_from(pattern), &key);
+    struct map *m = &rt->routes[kind];
     struct route *ro = route_find(m, key);
     if (ro == NULL)
         ro = route_make(m, key);
     if (ro == NULL)
         return false;
+    if (kind == ROUTE_REST && key.n > rt->rest_key_max)
+        rt->rest_key_max = key.n;
     for (unsigned i = 0; i < METHOD_SLOTS; i++) {
         if (!(methods & 1u << i))
             continue;
@@ -164,13 +168,15 @@ static size_t last_segment_bytes(const struct http_request *r)
     return n;
 }
 
-static bool match_rest(struct match *m, const struct map *routes)
+/* Only prefixes that some route has the length for: a path of slashes would cost a look-up each. */
+static bool match_rest(struct match *m, const struct http_router *rt)
 {
     struct str path = m->r->path;
-    for (size_t n = path.n; n > 0 && routes->count > 0; n--) {
+    for (size_t n = path.n < rt->rest_key_max ? path.n : rt->rest_key_max; n > 0; n--) {
         if (path.p[n - 1] != '/')
             continue;
-        if (match_try(m, route_find(routes, (struct str){path.p, n}), str_skip(path, n)))
+        struct route *ro = route_find(&rt->routes[ROUTE_REST], (struct str){path.p, n});
+        if (match_try(m, ro, str_skip(path, n)))
             return true;
     }
     return false;
@@ -186,7 +192,7 @@ static bool match_path(struct match *m, const struct http_router *rt)
     if (last > 0 &&
         match_try(m, route_find(&rt->routes[ROUTE_ONE], prefix), str_skip(path, prefix.n)))
         return true;
-    return match_rest(m, &rt->routes[ROUTE_REST]);
+    return match_rest(m, rt);
 }
 
 static void reply_bad_method(struct http_request *r, unsigned methods)
