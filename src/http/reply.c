@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/must.h"
 
 enum { STATUS_TEXT_MAX = 40, HEAD_FIXED_MAX = 256, CORS_MAX = 1024, ERROR_TEXT_MAX = 2048 };
@@ -226,28 +227,13 @@ void http_reply_raw(struct http_request *r, struct str bytes)
 
 /* ---- errors ---- */
 
-static bool add_json_text(struct buf *b, struct str s)
-{
-    bool ok = true;
-    for (size_t i = 0; i < s.n && ok; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c == '"' || c == '\\')
-            ok = buf_add_char(b, '\\') && buf_add_char(b, (char)c);
-        else if (c < 0x20)
-            ok = buf_add_format(b, "\\u%04x", c);
-        else
-            ok = buf_add_char(b, (char)c);
-    }
-    return ok;
-}
-
 static void error_body(struct buf *b, unsigned code, struct str message)
 {
     buf_add(b, STR("{\"error\":{\"code\":"));
     buf_add_u64(b, code);
-    buf_add(b, STR(",\"message\":\""));
-    add_json_text(b, message);
-    buf_add(b, STR("\"}}"));
+    buf_add(b, STR(",\"message\":"));
+    json_write_string(b, message); // what is not UTF-8 of what was asked comes back as U+FFFD
+    buf_add(b, STR("}}"));
 }
 
 void http_reply_error(struct http_request *r, unsigned status, unsigned code, struct str message)
