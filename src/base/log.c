@@ -1,8 +1,8 @@
 /*
  * log.c - what the program tells its operator.
  *
- * The level and the form are the only state; they are set before any thread starts (a reload may
- * change the level: it is atomic).
+ * The level and the form are the only state; both are atomic, because a reload sets them while
+ * other threads write.
  */
 #include "base/log.h"
 
@@ -15,14 +15,14 @@
 #include <unistd.h>
 
 static atomic_int log_least = LOG_INFO;
-static bool log_json;
+static atomic_bool log_json;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "none"};
 
 void log_setup(enum log_level least, bool json)
 {
     atomic_store(&log_least, (int)least);
-    log_json = json;
+    atomic_store(&log_json, json);
 }
 
 bool log_level_parse(struct str s, enum log_level *ret)
@@ -44,29 +44,29 @@ bool log_enabled(enum log_level level)
 enum { ESCAPED_MAX = 8 }; // bytes that one character may become, and a terminator
 
 /* Escapes as JSON does one character of step bytes; 0: the byte at c is no UTF-8. */
-static size_t escape_char(char *out, const char *c, size_t step)
+static size_t escape_char(char *out, const char *c, size_t step, bool json)
 {
     unsigned char byte = (unsigned char)*c;
     if (step == 0)
-        return (size_t)snprintf(out, ESCAPED_MAX, log_json ? "\\ufffd" : "\\x%02x", byte);
+        return (size_t)snprintf(out, ESCAPED_MAX, json ? "\\ufffd" : "\\x%02x", byte);
     if (byte == '\n')
         return (size_t)snprintf(out, ESCAPED_MAX, "\\n");
     if (byte < 0x20 || byte == 0x7f)
         return (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", byte);
-    if (log_json && (byte == '"' || byte == '\\'))
+    if (json && (byte == '"' || byte == '\\'))
         return (size_t)snprintf(out, ESCAPED_MAX, "\\%c", byte);
     memcpy(out, c, step);
     return step;
 }
 
 /* Returns the bytes written, never more than room. */
-static size_t escape_text(char *out, size_t room, const char *in)
+static size_t escape_text(char *out, size_t room, const char *in, bool json)
 {
     const char *end = in + strlen(in);
     size_t n = 0;
     while (in < end && n + ESCAPED_MAX < room) {
         size_t step = utf8_sequence(in, end);
-        n += escape_char(out + n, in, step);
+        n += escape_char(out + n, in, step, json);
         in += step > 0 ? step : 1;
     }
     return n;
@@ -77,19 +77,20 @@ void log_write(enum log_level level, const char *format, ...)
     if (!log_enabled(level))
         return;
     char text[LOG_LINE_MAX / 2], line[LOG_LINE_MAX], now[ISO_TIME_MAX];
+    bool json = atomic_load_explicit(&log_json, memory_order_relaxed); // for all of the line
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
 
     size_t now_n = iso_time_ms(clock_wall_ms(), now);
-    size_t n = (size_t)(log_json ? snprintf(line, sizeof(line),
-                                            "{\"time\":\"%.*s\",\"level\":\"%s\",\"message\":\"",
-                                            (int)now_n, now, level_names[level])
-                                 : snprintf(line, sizeof(line), "%.*s %-5s ", (int)now_n, now,
-                                            level_names[level]));
-    n += escape_text(line + n, sizeof(line) - n - 4, text);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, log_json ? "\"}\n" : "\n");
+    size_t n = (size_t)(json ? snprintf(line, sizeof(line),
+                                        "{\"time\":\"%.*s\",\"level\":\"%s\",\"message\":\"",
+                                        (int)now_n, now, level_names[level])
+                             : snprintf(line, sizeof(line), "%.*s %-5s ", (int)now_n, now,
+                                        level_names[level]));
+    n += escape_text(line + n, sizeof(line) - n - 4, text, json);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, json ? "\"}\n" : "\n");
     if (write(STDERR_FILENO, line, n) < 0)
         return; // nowhere left to complain
 }

@@ -10,7 +10,7 @@
 enum { LOG_LINE_MAX = 4096 };
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NONE };
 
-/* json: one JSON object a line, for machines. Before any thread starts. */
+/* json: one JSON object a line, for machines. A line under way may still be of the old form. */
 void log_setup(enum log_level least, bool json);
 bool log_level_parse(struct str s, enum log_level *ret);
 bool log_enabled(enum log_level level);
