@@ -18,8 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static const char serve_help[] =
     "usage: recado serve [-c recado.yaml] [--listen HOST:PORT]... [--data DIR]\n"
     "\n"
