@@ -70,7 +70,9 @@ static struct chunk *chunk_new(struct feed *f, size_t frame_bytes)
     if (f->newest != NULL && f->chunk_size < FEED_CHUNK_MAX && f->chunk_size <= f->bytes_max / 8)
         f->chunk_size *= 2;
     size_t want = f->chunk_size;
-    size_t least = frame_bytes + sizeof(struct frame_note);
+    /* The notes are aligned from the end: what rounding takes away must not be the frame's. */
+    size_t least = ((frame_bytes + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1)) +
+                   sizeof(struct frame_note);
     if (want < sizeof(struct chunk) + least)
         want = sizeof(struct chunk) + least;
     struct chunk *ch = pool_alloc(want);
@@ -241,6 +243,8 @@ bool cursor_join(struct cursor *c, struct feed *f, struct sink *s)
     c->next_in_sink = s->cursors;
     s->cursors = c;
     s->cursor_count++;
+    if (f->remaining > 0)
+        f->remaining++; // it may stand between the rover and those not yet seen
     return true;
 }
 
@@ -274,6 +278,8 @@ void cursor_leave(struct cursor *c)
     while (*at != c)
         at = &(*at)->next_in_sink;
     *at = c->next_in_sink;
+    if (c->sink->first == c)
+        c->sink->first = c->next_in_sink;
     c->sink->cursor_count--;
     c->feed = NULL;
     c->sink = NULL;
@@ -291,14 +297,24 @@ void cursor_lose(struct cursor *c)
     c->sink->has_lost = true;
 }
 
+/* The last publication with an offset among the frames it gets now: joins and leaves have none. */
+static void cursor_note_offset(struct cursor *c, const struct chunk *ch, uint64_t next)
+{
+    uint64_t from = c->next > ch->first ? c->next : ch->first;
+    for (uint64_t frame = next; frame > from; frame--) {
+        uint64_t offset = chunk_note(ch, (uint32_t)(frame - 1 - ch->first))->offset;
+        if (offset != 0) {
+            c->offset = offset;
+            return;
+        }
+    }
+}
+
 void cursor_advance(struct cursor *c, const struct chunk *ch, uint64_t next)
 {
     MUST(next <= c->feed->head);
-    if (ch != NULL) {
-        const struct frame_note *note = chunk_note(ch, (uint32_t)(next - 1 - ch->first));
-        if (note->offset != 0)
-            c->offset = note->offset;
-    }
+    if (ch != NULL)
+        cursor_note_offset(c, ch, next);
     c->next = next;
     if (next == c->feed->head)
         laggard_done(c);
@@ -358,7 +374,7 @@ bool cursor_piece(const struct cursor *c, uint64_t *at, struct piece *ret)
     for (struct chunk *ch = feed_chunk(f, *at); ch != NULL; ch = ch->next) {
         uint32_t i = *at > ch->first ? (uint32_t)(*at - ch->first) : 0;
         bool found;
-        if (!ch->special && !c->filtered) {
+        if (!ch->special && !c->filtered && (c->mask & FRAME_PUBLICATION)) {
             *ret = (struct piece){ch, chunk_start_of(ch, i), ch->len, ch->count - i,
                                   ch->first + ch->count};
             i = ch->count;

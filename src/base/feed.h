@@ -58,8 +58,9 @@ struct feed_ops {
     bool (*wants)(const struct cursor *c, const struct frame_note *note);
     void (*release)(void *publication); // the chunk with the frame dies
     /* The cursor's next frame has fallen off the log, or the cursor is lost. Called from the
-     * flusher; must make it leave or move (cursor_skip), mark it lost, or end its connection. A
-     * lost cursor is asked about again when its socket has taken everything. */
+     * flusher; must make it leave or move (cursor_skip), mark it lost, or end its connection, and
+     * leave all other cursors where they are. A lost cursor is asked about again when its socket
+     * has taken everything. */
     void (*overrun)(struct cursor *c);
 };
 
@@ -87,6 +88,7 @@ struct feed {
 struct sink {
     struct list link;       // in outflow.sinks while it has something of its own to write
     struct cursor *cursors; // all it follows, linked by next_in_sink
+    struct cursor *first;   // whose turn it is to be served first; NULL: cursors
     uint32_t cursor_count;
     bool blocked;  // the socket is full: wait for it, do not visit
     bool has_lost; // a cursor of it was marked lost: look at it when all has been written

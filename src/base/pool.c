@@ -27,6 +27,8 @@
 
 /* Two sizes per power of two: 64, 96, 128, 192 ... 65536; larger blocks are not kept. */
 enum { CLASS_COUNT = 21, BLOCK_MIN = 64, CLASS_NONE = 255 };
+/* Together, between two looks of their owner; what comes beyond goes to free(). */
+enum { RETURNED_MAX_BYTES = 4 * POOL_KEEP_BYTES };
 
 struct block {
     struct pool *owner;
@@ -44,6 +46,7 @@ struct pool {
     uint32_t count[CLASS_COUNT];
     uint64_t misses;
     _Atomic(struct block *) returned; // pushed by other threads
+    atomic_size_t returned_bytes;     // may for a moment tell of blocks not yet pushed
 };
 
 static _Thread_local struct pool *own_pool;
@@ -86,11 +89,15 @@ static void block_keep(struct pool *p, struct block *b)
 static void pool_collect(struct pool *p)
 {
     struct block *b = atomic_exchange_explicit(&p->returned, NULL, memory_order_acquire);
+    size_t taken = 0;
     while (b != NULL) {
         struct block *next = b->u.next;
+        taken += b->size;
         block_keep(p, b);
         b = next;
     }
+    if (taken > 0)
+        atomic_fetch_sub_explicit(&p->returned_bytes, taken, memory_order_relaxed);
 }
 
 static void *block_new(struct pool *p, unsigned class, size_t n)
@@ -129,6 +136,23 @@ static struct block *block_from(const void *ptr)
     return (void *)((char *)(uintptr_t)ptr - BLOCK_HEAD);
 }
 
+/* To the thread that made it, which may be idle for long: so not without bound. */
+static void block_return(struct pool *owner, struct block *b)
+{
+    size_t size = b->size;
+    if (atomic_fetch_add_explicit(&owner->returned_bytes, size, memory_order_relaxed) >=
+        RETURNED_MAX_BYTES) {
+        atomic_fetch_sub_explicit(&owner->returned_bytes, size, memory_order_relaxed);
+        free(b);
+        return;
+    }
+    struct block *top = atomic_load_explicit(&owner->returned, memory_order_relaxed);
+    do {
+        b->u.next = top;
+    } while (!atomic_compare_exchange_weak_explicit(&owner->returned, &top, b, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
 void pool_free(void *ptr)
 {
     if (ptr == NULL)
@@ -143,11 +167,7 @@ void pool_free(void *ptr)
         block_keep(owner, b);
         return;
     }
-    struct block *top = atomic_load_explicit(&owner->returned, memory_order_relaxed);
-    do {
-        b->u.next = top;
-    } while (!atomic_compare_exchange_weak_explicit(&owner->returned, &top, b, memory_order_release,
-                                                    memory_order_relaxed));
+    block_return(owner, b);
 }
 
 size_t pool_size(const void *ptr)
@@ -160,7 +180,7 @@ uint64_t pool_misses(void)
     return own_pool != NULL ? own_pool->misses : 0;
 }
 
-/* The pool itself stays where blocks are kept: those still in use elsewhere will be returned to it.
+/* The pool itself stays where blocks are kept: those still in use elsewhere will come back to it.
  */
 void pool_drop(void)
 {

@@ -4,7 +4,8 @@
  * the thread that made it, so that after warm-up nothing is asked of malloc().
  *
  * Thread:  any; blocks may be freed on another thread than they were made on.
- * Memory:  what a thread keeps for reuse is bounded per size (POOL_KEEP_BYTES).
+ * Memory:  what a thread keeps for reuse is bounded per size (POOL_KEEP_BYTES), and what other
+ *          threads have given back to it but it has not yet looked at is bounded as well.
  * Failure: pool_alloc() returns NULL when memory has run out. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
