@@ -7,6 +7,7 @@
 
 #include "app/cli.h"
 #include "app/config.h"
+#include "app/server.h"
 
 extern char **environ;
 
@@ -75,7 +76,8 @@ static int check(const struct config_source *source, bool print)
     struct config *c = NULL;
     struct buf text;
     buf_init(&text, TEXT_MAX_BYTES);
-    int code = config_load(source, &c, &text) ? CLI_DONE : CLI_WRONG;
+    bool ok = config_load(source, &c, &text) && endpoints_check(c, &text);
+    int code = ok ? CLI_DONE : CLI_WRONG;
     print_messages(&text);
     buf_clear(&text);
     if (code == CLI_DONE && print) {

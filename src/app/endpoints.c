@@ -74,7 +74,10 @@ static void endpoint_configure(struct endpoint *e, const struct config_endpoint 
 static void endpoint_handle(struct http_request *r)
 {
     const struct endpoint *e = r->route_ctx;
-    e->dialect->handle(r, e);
+    if (http_is_draining(r))
+        http_reply_error(r, 503, close_code(CLOSE_GOING_AWAY), close_text(CLOSE_GOING_AWAY));
+    else
+        e->dialect->handle(r, e);
 }
 
 static bool endpoint_add(struct server *s, const struct dialect *d, const struct config_endpoint *k)
@@ -96,9 +99,28 @@ static void name_dialects(struct buf *out)
         buf_add_format(out, "%s%s", i ? ", " : "", dialects[i]->name);
 }
 
+bool endpoints_check(const struct config *c, struct buf *ret_why)
+{
+    bool ok = true;
+    for (size_t i = 0; i < c->endpoints.count; i++) {
+        const struct config_endpoint *k = &c->endpoints.items[i];
+        if (dialect_find(k->dialect) != NULL)
+            continue;
+        ok = false;
+        buf_add_format(ret_why,
+                       "%.*s:%u: endpoints[%zu].dialect: \"%.*s\" is not known; there are ",
+                       STR_FMT(c->file), k->line, i, STR_FMT(k->dialect));
+        name_dialects(ret_why);
+        buf_add_char(ret_why, '\n');
+    }
+    return ok;
+}
+
 bool endpoints_make(struct server *s, struct buf *ret_why)
 {
     const struct config *c = s->config;
+    if (!endpoints_check(c, ret_why))
+        return false;
     s->endpoints = calloc(c->endpoints.count + dialect_count, sizeof(*s->endpoints));
     if (s->endpoints == NULL)
         return false;
@@ -109,16 +131,7 @@ bool endpoints_make(struct server *s, struct buf *ret_why)
     }
     for (size_t i = 0; i < c->endpoints.count; i++) {
         const struct config_endpoint *k = &c->endpoints.items[i];
-        const struct dialect *d = dialect_find(k->dialect);
-        if (d == NULL) {
-            buf_add_format(ret_why,
-                           "%.*s:%u: endpoints: dialect: \"%.*s\" is not known; there are ",
-                           STR_FMT(c->file), k->line, STR_FMT(k->dialect));
-            name_dialects(ret_why);
-            buf_add_char(ret_why, '\n');
-            return false;
-        }
-        if (!endpoint_add(s, d, k))
+        if (!endpoint_add(s, dialect_find(k->dialect), k))
             return false;
     }
     return true;

@@ -106,7 +106,15 @@ static bool load(const struct serve *v, struct config **ret, struct buf *message
     const char *file = v->file != NULL ? v->file : config_file_default(environ);
     struct config_source source = {
         .file = file, .env = environ, .flags = v->flags, .flag_count = v->flag_count};
-    return config_load(&source, ret, messages);
+    struct config *c;
+    if (!config_load(&source, &c, messages))
+        return false;
+    if (!endpoints_check(c, messages)) {
+        config_destroy(&c);
+        return false;
+    }
+    *ret = c;
+    return true;
 }
 
 /* What the configuration can say already and this version does not do: said loudly, because

@@ -358,8 +358,7 @@ static void drain_tick(struct timer *t)
 
 static void worker_drain(struct worker *w)
 {
-    for (size_t i = 0; i < w->server->door_count; i++)
-        listener_drain(&w->knockers[i].listener);
+    /* The doors stay open: a balancer has to see readiness fall before it meets a closed one. */
     for (int k = 0; k < 2; k++) {
         if (w->http[k] != NULL)
             http_server_drain(w->http[k]);
@@ -378,9 +377,11 @@ void server_drain(struct server *s)
 
 bool server_is_empty(const struct server *s)
 {
-    struct hub_stats stats;
-    node_read_stats(s->node, &stats);
-    return stats.sessions == 0;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        if (atomic_load(&s->workers[i].flusher.open_count) > 0)
+            return false; // a request may be under way, or a goodbye
+    }
+    return true;
 }
 
 static void worker_close_all(struct worker *w)

@@ -73,7 +73,7 @@ struct server *server_create(struct config *config, struct buf *ret_why);
 bool server_start(struct server *s, struct buf *ret_why);
 /* Swaps what can be swapped for what next says; takes it over (also on failure). */
 bool server_reload(struct server *s, struct config *next, struct buf *ret_why);
-/* Readiness turns 503, nobody new comes in, sessions are told over the drain window. */
+/* Readiness turns 503, new clients are refused, sessions are told over the drain window. */
 void server_drain(struct server *s);
 /* Nobody is connected any more. */
 bool server_is_empty(const struct server *s);
@@ -83,6 +83,8 @@ void server_destroy(struct server **sp);
 /* ---- between the files of the server ---- */
 
 bool admission_make(struct admission *a, struct config *c, struct buf *ret_why);
+/* Every dialect that is configured exists. */
+bool endpoints_check(const struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);
 bool doors_open(struct server *s, struct buf *ret_why);
 void doors_close(struct server *s);

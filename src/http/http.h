@@ -129,6 +129,8 @@ void http_server_destroy(struct http_server **sp);
 bool http_server_accept(struct http_server *s, int fd, const struct addr *peer, struct tls *tls);
 /* In a drain: answers carry "Connection: close", idle connections are closed. */
 void http_server_drain(struct http_server *s);
+/* The server is about to end: long-lived connections should be refused. */
+bool http_is_draining(const struct http_request *r);
 /* Ends every connection that is still HTTP's, at once. */
 void http_server_stop(struct http_server *s);
 struct loop *http_server_loop(const struct http_server *s);

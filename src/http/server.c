@@ -81,6 +81,11 @@ void http_server_drain(struct http_server *s)
     }
 }
 
+bool http_is_draining(const struct http_request *r)
+{
+    return r->server->draining;
+}
+
 void http_server_stop(struct http_server *s)
 {
     s->draining = true;
