@@ -83,10 +83,13 @@ static void judge_listener(struct loader *l, const char *path, size_t i,
 {
     struct listen_addr parsed;
     const char *why = "";
-    if (at->address.n == 0)
+    char text[EXPLANATION_MAX];
+    if (at->address.n == 0) {
         complain_of_entry(l, path, i, at->line, "address", "an address is wanted");
-    else if (!listen_addr_parse(at->address, &parsed, &why))
-        complain_of_entry(l, path, i, at->line, "", why);
+    } else if (!listen_addr_parse(at->address, &parsed, &why)) {
+        snprintf(text, sizeof(text), "\"%.*s\": %s", STR_FMT(at->address), why);
+        complain_of_entry(l, path, i, at->line, "", text);
+    }
     if (!tls_is_whole(&at->tls))
         complain_of_entry(l, path, i, at->line, "tls", "cert and key belong together");
 }

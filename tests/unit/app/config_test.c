@@ -230,7 +230,7 @@ static void test_faults(void **state)
                                   "tls: {cert: only.pem}\n"                            // 17
                                   "auth: {require_token: true, origins: [app.example]}\n");
     const char *const wanted[] = {
-        "%:1: listen[0]: the port must be a number from 0 to 65535",
+        "%:1: listen[0]: \"127.0.0.1:99999\": the port must be a number from 0 to 65535",
         "%:2: htttp: unknown key; did you mean http",
         "%:4: http.head_max: \"foo\" is not a size; write it as 65536, 64KiB or 1MiB",
         "%:5: http.hed_max: unknown key; did you mean head_max",
