@@ -7,6 +7,7 @@
 #include "api/api_priv.h"
 
 #include "base/pool.h"
+#include "http/origin.h"
 
 static bool key_ok(const struct api *api, const struct http_request *r)
 {
@@ -24,11 +25,22 @@ static bool key_ok(const struct api *api, const struct http_request *r)
 }
 
 /* The API takes any content type, so a page of another site could post to it; browsers say whose
- * page it is. */
+ * page it is, and under which name it found us. */
+static bool page_ok(const struct api *api, const struct http_request *r, struct str *ret_why)
+{
+    const struct admission *a = admission_now(api->admission);
+    *ret_why = STR("origin is not allowed");
+    if (!http_origin_allowed(r))
+        return false;
+    *ret_why = STR("Host: not a name of this server; allow it in auth.origins, or set an API key");
+    return auth_has_api_key(a->auth) || http_host_is_expected(r, a->origins, a->origin_count);
+}
+
 static bool admit(const struct api *api, struct http_request *r)
 {
-    if (!http_origin_allowed(r)) {
-        http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED), STR("origin is not allowed"));
+    struct str why;
+    if (!page_ok(api, r, &why)) {
+        http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED), why);
         return false;
     }
     if (!key_ok(api, r)) {

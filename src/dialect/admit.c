@@ -7,49 +7,27 @@
 #include "dialect/admit.h"
 
 #include "base/random.h"
+#include "http/origin.h"
 
 /* ---- origins ---- */
 
-/* "*", a whole origin, or one with one star in it. */
-static bool origin_matches(struct str pattern, struct str origin)
+static bool refuse_page(struct http_request *r, struct str why)
 {
-    size_t star = str_find(pattern, STR("*"));
-    if (star == pattern.n)
-        return str_eq_nocase(pattern, origin);
-    struct str head = {pattern.p, star};
-    struct str tail = str_skip(pattern, star + 1);
-    return origin.n >= head.n + tail.n && str_eq_nocase(head, (struct str){origin.p, head.n}) &&
-           str_eq_nocase(tail, str_skip(origin, origin.n - tail.n));
-}
-
-static bool origin_in(const struct str *list, size_t count, struct str origin)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (origin_matches(list[i], origin))
-            return true;
-    }
+    http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED), why);
     return false;
-}
-
-static bool origin_is_own(const struct http_request *r, struct str origin)
-{
-    struct str host = http_header(r, STR("Host"));
-    size_t scheme = str_find(origin, STR("://"));
-    return host.n > 0 && scheme < origin.n && str_eq_nocase(str_skip(origin, scheme + 3), host);
 }
 
 bool admit_origin(struct http_request *r, const struct endpoint *e)
 {
     struct str origin = http_header(r, STR("Origin"));
     const struct admission *a = admission_now(e->admission);
-    if (origin.n == 0 || origin_is_own(r, origin))
-        return true;
-    if (e->origins != NULL ? origin_in(e->origins, e->origin_count, origin)
-                           : origin_in(a->origins, a->origin_count, origin))
-        return true;
-    http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED),
-                     STR("Origin: not one of the allowed origins"));
-    return false;
+    const struct str *list = e->origins != NULL ? e->origins : a->origins;
+    size_t count = e->origins != NULL ? e->origin_count : a->origin_count;
+    if (origin.n > 0 && !http_origin_is_own(r, origin) && !http_origin_in(list, count, origin))
+        return refuse_page(r, STR("Origin: not one of the allowed origins"));
+    if (!auth_has_token_key(a->auth) && !http_host_is_expected(r, list, count))
+        return refuse_page(r, STR("Host: not a name of this server; allow it in auth.origins"));
+    return true;
 }
 
 /* ---- what a request brings ---- */

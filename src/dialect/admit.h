@@ -8,7 +8,8 @@
 
 #include "dialect/dialect.h"
 
-/* False when the request comes from a page of an origin that is not allowed here; it has been
+/* False when the request comes from a page of an origin that is not allowed here, or, where no
+ * token could be checked, under a name that a stranger may own (http/origin.h); it has been
  * answered with 403 then. */
 bool admit_origin(struct http_request *r, const struct endpoint *e);
 

@@ -54,6 +54,35 @@ static void test_a_page_of_another_site_may_not_ask(void **state)
     world_end(&w);
 }
 
+/* From this machine, under the name of somebody who lets it point here. */
+static unsigned status_under_name(struct api_world *w, const char *host)
+{
+    char request[256];
+    int fd = world_connect(w, 0);
+    int n = snprintf(request, sizeof(request),
+                     "POST /api/info HTTP/1.1\r\nHost: %s\r\nOrigin: http://%s\r\n"
+                     "Connection: close\r\nContent-Length: 2\r\n\r\n{}",
+                     host, host);
+    assert_int_equal(send(fd, request, (size_t)n, MSG_NOSIGNAL), n);
+    world_receive(w, fd); // which closes it
+    return world_status(w);
+}
+
+static void test_a_page_of_a_name_that_points_here_may_not_ask(void **state)
+{
+    static const struct str origins[] = {{"https://app.example", 19}};
+    struct api_world w;
+    (void)state;
+    world_begin(&w);
+    assert_int_equal(status_under_name(&w, "evil.example:8000"), 403);
+    assert_int_equal(status_under_name(&w, "localhost:8000"), 200);
+    assert_int_equal(status_under_name(&w, "app.example"), 403);
+    w.admission.origins = origins;
+    w.admission.origin_count = 1;
+    assert_int_equal(status_under_name(&w, "app.example"), 200);
+    world_end(&w);
+}
+
 /* ---- what cannot be read ---- */
 
 static void test_unreadable_bodies(void **state)
@@ -379,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_a_page_of_another_site_may_not_ask),
+        cmocka_unit_test(test_a_page_of_a_name_that_points_here_may_not_ask),
         cmocka_unit_test(test_unreadable_bodies),
         cmocka_unit_test(test_wrong_fields_are_named),
         cmocka_unit_test(test_names_that_are_too_long),
