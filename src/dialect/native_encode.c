@@ -27,9 +27,19 @@ static bool number_write(struct buf *out, struct str name, uint64_t v)
     return buf_add(out, name) && buf_add_u64(out, v);
 }
 
+void native_flatten(struct buf *out, size_t from)
+{
+    if (out->len == from)
+        return;
+    char *at = out->p + from, *end = out->p + out->len;
+    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL)
+        *at++ = ' ';
+}
+
 bool native_publication_write(struct buf *out, struct str channel, const struct publication *p,
                               bool with_time)
 {
+    size_t start = out->len;
     bool ok =
         buf_add(out, STR("{\"data\":")) && buf_add(out, p->data.n > 0 ? p->data : STR("null"));
     if (p->info.n > 0)
@@ -41,6 +51,7 @@ bool native_publication_write(struct buf *out, struct str channel, const struct 
         ok = ok && number_write(out, STR(",\"time\":"), (uint64_t)p->time_ms);
     if (channel.n > 0)
         ok = ok && buf_add(out, STR(",\"channel\":")) && json_write_string(out, channel);
+    native_flatten(out, start);
     return ok && buf_add_char(out, '}');
 }
 
@@ -57,9 +68,12 @@ static bool body_write(struct buf *out, struct str channel, const struct publica
         return buf_add(out, STR("\"pub\":")) &&
                native_publication_write(out, said ? STR_NONE : p->channel, p, false);
     }
-    return buf_add(out, p->kind == EVENT_JOIN ? STR("\"join\":{\"info\":")
-                                              : STR("\"leave\":{\"info\":")) &&
-           buf_add(out, p->info) && buf_add_char(out, '}');
+    size_t start = out->len;
+    bool ok = buf_add(out, p->kind == EVENT_JOIN ? STR("\"join\":{\"info\":")
+                                                 : STR("\"leave\":{\"info\":")) &&
+              buf_add(out, p->info) && buf_add_char(out, '}');
+    native_flatten(out, start);
+    return ok;
 }
 
 bool native_push_write(struct buf *out, struct str channel, const struct publication *p)

@@ -130,6 +130,9 @@ static inline int64_t native_now_s(const struct native_session *ns)
 
 /* ---- publications ---- */
 
+/* Makes spaces of the line breaks in out from there on: one stands between two replies of a message.
+ * JSON has none but between its words. */
+void native_flatten(struct buf *out, size_t from);
 /* {"data":..,"info":..,"offset":..,"tags":{..}}; channel: only when it has to be said. */
 bool native_publication_write(struct buf *out, struct str channel, const struct publication *p,
                               bool with_time);

@@ -151,10 +151,12 @@ static void put_present(struct json_writer *w, const struct presence_entry *e)
     struct str client = {e->client, UUID_TEXT};
     struct buf info;
     buf_init(&info, 1 << 20);
-    if (client_info_write(&info, client, e->user, e->info, e->channel_info))
+    if (client_info_write(&info, client, e->user, e->info, e->channel_info)) {
+        native_flatten(&info, 0);
         json_put_raw(json_key(w, client), buf_str(&info));
-    else
+    } else {
         w->failed = true;
+    }
     buf_fini(&info);
 }
 
