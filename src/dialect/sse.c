@@ -147,6 +147,12 @@ static const struct session_ops sse_ops = {
 
 /* ---- several channels ---- */
 
+static bool is_excluded(const struct publication *p, const struct session *s)
+{
+    return (p->exclude != 0 && p->exclude == s->id) ||
+           (p->excludes_client && memcmp(p->exclude_client, s->client, sizeof(s->client)) == 0);
+}
+
 /* Sends the event to the one session whose encoding this is, and leaves nothing for the log: all
  * channels of a loop are delivered in one order, so the id that goes with it is true. */
 static bool own_encode(const struct encoding *e, struct str channel, const struct publication *p,
@@ -161,8 +167,7 @@ static bool own_encode(const struct encoding *e, struct str channel, const struc
         return false; // it comes with what was missed
     if (p->offset > 0 && ch->at.epoch == p->epoch)
         ch->at.offset = p->offset;
-    bool wanted = p->exclude == 0 || p->exclude != ss->session.id;
-    if (wanted && (ss->filter == NULL || filter_match(ss->filter, p)))
+    if (!is_excluded(p, &ss->session) && (ss->filter == NULL || filter_match(ss->filter, p)))
         sse_send_event(ss, p);
     return false;
 }
