@@ -112,6 +112,12 @@ bool value_set_list(struct loader *l, const struct config_key *k, void *base,
 /* Every key of a scope gets its default. */
 bool values_default(struct loader *l, enum key_scope scope, void *base);
 
+/* A value from outside the file; lists and tables may be YAML (and so JSON) as well. */
+void config_set_text(struct loader *l, const struct config_key *k, struct str text);
+/* The variables, and the flags, that set keys. */
+void config_load_env(struct loader *l, char *const *env);
+void config_load_flags(struct loader *l, const struct config_source *source);
+
 /* All of a YAML text; or, for a list or a table in the environment, the value of one key. */
 void yaml_load(struct loader *l, struct str text);
 void yaml_load_value(struct loader *l, const struct config_key *k, struct str text);
