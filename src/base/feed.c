@@ -105,6 +105,7 @@ void chunk_unref(struct chunk *ch)
 
 static void feed_count_bytes(struct feed *f, int64_t change)
 {
+    f->outflow->log_bytes += (uint64_t)change;
     bool was_crowded = f->bytes > f->bytes_max;
     f->bytes += (uint64_t)change;
     bool is_crowded = f->bytes > f->bytes_max;
@@ -152,15 +153,24 @@ static uint64_t feed_first_owed(const struct feed *f)
     return first;
 }
 
+/* A feed's own limit, or when all together hold too much, a small part of it. */
+static uint64_t feed_limit(const struct feed *f)
+{
+    const struct outflow *o = f->outflow;
+    bool scarce = o->log_bytes_max > 0 && o->log_bytes > o->log_bytes_max;
+    return scarce ? f->bytes_max / FEED_SCARCE : f->bytes_max;
+}
+
 /* Back to the limit. Whoever still needed what goes is found out at his next visit. */
 static void feed_shrink(struct feed *f)
 {
-    while (f->bytes > f->bytes_max * FEED_BURST && f->oldest != f->newest)
+    uint64_t limit = feed_limit(f);
+    while (f->bytes > limit * FEED_BURST && f->oldest != f->newest)
         feed_drop_oldest(f);
-    if (f->bytes <= f->bytes_max)
+    if (f->bytes <= limit)
         return;
     uint64_t owed = feed_first_owed(f);
-    while (f->bytes > f->bytes_max && f->oldest != f->newest &&
+    while (f->bytes > limit && f->oldest != f->newest &&
            f->oldest->first + f->oldest->count <= owed)
         feed_drop_oldest(f);
 }

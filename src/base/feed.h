@@ -24,6 +24,8 @@ struct outflow {
     struct list feeds;                         // feeds with cursors behind
     struct list sinks;                         // sinks with something of their own to write
     uint32_t crowded_count;                    // feeds over their limit: write before reading on
+    uint64_t log_bytes;     // held by all feeds
+    uint64_t log_bytes_max; // over it every feed keeps less; 0: no limit
     uint64_t delivered_count, delivered_bytes; // frames and bytes handed to the kernel
 };
 
@@ -39,6 +41,8 @@ enum { FRAME_PUBLICATION = 1, FRAME_JOIN = 2, FRAME_LEAVE = 4 };
 enum { FEED_CHUNK_MIN = 2048, FEED_CHUNK_MAX = 32768 };
 /* Who has not been served yet is not slow: for him a log may grow to so many times its limit. */
 enum { FEED_BURST = 4 };
+/* When the logs of all feeds are over their limit together, each has this part of its own. */
+enum { FEED_SCARCE = 16 };
 
 struct chunk {
     struct chunk *next; // the newer one; NULL in the newest

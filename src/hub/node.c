@@ -7,16 +7,16 @@
 
 enum { KEY_MAX = 64 * 1024, SCRATCH_MAX = 64 << 20 };
 
-static struct hub *hub_create(struct node *node, struct loop *loop, const struct policy *policy)
+static struct hub *hub_create(struct node *node, struct loop *loop)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
     if (hub == NULL)
         return NULL;
     hub->node = node;
     hub->loop = loop;
-    map_init(&hub->channels, policy->channels_max);
+    map_init(&hub->channels, SIZE_MAX); // the policy's limits may change: looked up at each
     map_init(&hub->fanouts, SIZE_MAX);
-    map_init(&hub->patterns, policy->channels_max);
+    map_init(&hub->patterns, SIZE_MAX);
     map_init(&hub->users, SIZE_MAX);
     list_init(&hub->sessions);
     buf_init(&hub->key, KEY_MAX);
@@ -58,7 +58,7 @@ struct node *node_create(struct loop *const *loops, unsigned count, const struct
     n->sessions_max = sessions_max;
     atomic_init(&n->policy, policy);
     for (unsigned i = 0; i < count; i++) {
-        n->hubs[i] = hub_create(n, loops[i], policy);
+        n->hubs[i] = hub_create(n, loops[i]);
         if (n->hubs[i] == NULL) {
             node_destroy(&n);
             return NULL;
@@ -92,6 +92,7 @@ void node_set_policy(struct node *n, const struct policy *policy)
 void hub_set_outflow(struct hub *hub, struct outflow *o)
 {
     hub->outflow = o;
+    o->log_bytes_max = hub_rules(hub)->feeds_bytes_max;
 }
 
 struct loop *hub_loop(const struct hub *hub)
@@ -110,6 +111,19 @@ struct str hub_key(struct hub *hub, struct str tenant, struct str name)
 {
     buf_clear(&hub->key);
     MUST(buf_add(&hub->key, tenant) && buf_add_char(&hub->key, '\0') && buf_add(&hub->key, name));
+    return buf_str(&hub->key);
+}
+
+bool hub_key_ok(struct str tenant, struct str name)
+{
+    return tenant.n + name.n < KEY_MAX - 3 &&
+           (tenant.n == 0 || memchr(tenant.p, '\0', tenant.n) == NULL);
+}
+
+struct str hub_namespace_key(struct hub *hub, struct str tenant, struct str ns)
+{
+    hub_key(hub, tenant, ns);
+    MUST(buf_add(&hub->key, STR(":*")));
     return buf_str(&hub->key);
 }
 

@@ -28,14 +28,17 @@ struct namespace_options {
     struct channel_options options;
 };
 
+enum { CHANNEL_NAME_MOST = 4096 };
+
 struct policy {
     const struct namespace_options *namespaces;
     size_t namespace_count;
     bool personal_channels;    // users have proven names: "user:7" is for the user 7 only
-    uint32_t channel_name_max; // bytes
+    uint32_t channel_name_max; // bytes; counts up to CHANNEL_NAME_MOST
     uint32_t channels_max;     // per node
     uint32_t channels_per_session_max;
     uint64_t feed_bytes_max;    // encoded frames kept per channel and encoding
+    uint64_t feeds_bytes_max; // of all channels together, per loop; 0: no limit
     uint64_t presence_grace_ms; // a client that comes back within it never left
     uint64_t idempotency_ttl_ms;
     uint32_t idempotency_max; // keys remembered per channel

@@ -105,7 +105,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->client.connections_max, 1000000);
     assert_int_equal(c->policy.channels_per_session_max, 128);
     assert_int_equal(c->policy.channel_name_max, 255);
-    assert_int_equal(c->policy.feed_bytes_max, 1024 * 1024);
+    assert_int_equal(c->policy.feed_bytes_max, 8 * 1024 * 1024);
     assert_int_equal(c->shutdown_drain_ms, 10000);
     assert_int_equal(c->auth.require_token, REQUIRE_AUTO);
     assert_false(config_token_required(c));
