@@ -54,6 +54,7 @@ struct loop *loop_create(unsigned index)
     l->bell = (struct io){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = bell_ready};
     l->events = calloc(EVENTS_A_TURN, sizeof(*l->events));
     list_init(&l->works);
+    l->last_grave = &l->graves;
     mailbox_init(&l->mailbox);
     loop_read_clocks(l);
     wheel_init(&l->wheel, loop_now_ms(l) / LOOP_TICK_MS);
@@ -70,6 +71,8 @@ static void loop_bury_all(struct loop *l)
     while (l->graves != NULL) {
         struct grave *g = l->graves;
         l->graves = g->next; // bury() may add another grave: the list is already consistent
+        if (l->graves == NULL)
+            l->last_grave = &l->graves;
         g->bury(g);
     }
 }
@@ -94,6 +97,8 @@ void loop_destroy(struct loop **lp)
 static int loop_wait_ms(struct loop *l, int wait_ms)
 {
     uint64_t next = wheel_next(&l->wheel);
+    if (next == UINT64_MAX)
+        return wait_ms;
     uint64_t due_ms = next * LOOP_TICK_MS, now_ms = clock_mono_ns() / 1000000;
     uint64_t ms = due_ms > now_ms ? due_ms - now_ms : 0;
     return ms < (uint64_t)wait_ms ? (int)ms : wait_ms;
@@ -144,9 +149,13 @@ static bool loop_deliver(struct loop *l)
 static bool loop_do_works(struct loop *l)
 {
     bool more = false;
-    list_each_safe(it, &l->works)
-    {
-        struct work *w = container_of(it, struct work, link);
+    struct list todo; // a work may remove itself, the next one, or add another
+    list_init(&todo);
+    while (!list_empty(&l->works))
+        list_move_to_end(&todo, l->works.next);
+    while (!list_empty(&todo)) {
+        struct work *w = container_of(todo.next, struct work, link);
+        list_move_to_end(&l->works, &w->link);
         more |= w->run(w);
     }
     return more;
@@ -199,8 +208,7 @@ void loop_stop(struct loop *l)
 void loop_post(struct loop *l, struct mail *m)
 {
     MUST(m->deliver != NULL);
-    mailbox_put(&l->mailbox, m);
-    atomic_thread_fence(memory_order_seq_cst); // the mail is seen before asleep is looked at
+    mailbox_put(&l->mailbox, m); // is seen before asleep is looked at
     if (atomic_load(&l->asleep))
         loop_ring(l);
 }
@@ -266,8 +274,9 @@ void loop_remove_work(struct work *w)
 void loop_bury_later(struct loop *l, struct grave *g, void (*bury)(struct grave *g))
 {
     g->bury = bury;
-    g->next = l->graves;
-    l->graves = g;
+    g->next = NULL;
+    *l->last_grave = g;
+    l->last_grave = &g->next;
 }
 
 void loop_read_stats(const struct loop *l, struct loop_stats *ret)

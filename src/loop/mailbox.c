@@ -19,7 +19,7 @@ void mailbox_init(struct mailbox *b)
 void mailbox_put(struct mailbox *b, struct mail *m)
 {
     atomic_store_explicit(&m->next, NULL, memory_order_relaxed);
-    struct mail *before = atomic_exchange_explicit(&b->newest, m, memory_order_acq_rel);
+    struct mail *before = atomic_exchange(&b->newest, m); // in one order with loop's asleep
     atomic_store_explicit(&before->next, m, memory_order_release);
 }
 
@@ -49,6 +49,5 @@ struct mail *mailbox_take(struct mailbox *b)
 
 bool mailbox_empty(struct mailbox *b)
 {
-    return b->oldest == &b->stub &&
-           atomic_load_explicit(&b->newest, memory_order_acquire) == &b->stub;
+    return b->oldest == &b->stub && atomic_load(&b->newest) == &b->stub;
 }

@@ -45,8 +45,8 @@ struct loop {
     struct mailbox mailbox;
     struct wheel wheel;
     struct list works;
-    struct grave *graves;
-    struct epoll_event *events; // of this turn
+    struct grave *graves, **last_grave; // in the order of their deaths
+    struct epoll_event *events;         // of this turn
     int event_count;
     uint64_t now_ns;
     int64_t wall_ms;

@@ -13,6 +13,9 @@
 
 #include "base/must.h"
 
+/* A century: what is longer is for ever. */
+static const uint64_t delay_max_ms = (uint64_t)100 * 366 * 86400 * 1000;
+
 void wheel_init(struct wheel *w, uint64_t tick)
 {
     for (int level = 0; level < WHEEL_LEVELS; level++) {
@@ -45,7 +48,10 @@ void timer_arm(struct loop *l, struct timer *t, uint64_t delay_ms)
     struct wheel *w = &l->wheel;
     MUST(t->fire != NULL);
     list_remove(&t->link);
-    uint64_t due = (loop_now_ms(l) + delay_ms) / LOOP_TICK_MS + 1; // never early
+    uint64_t now_ms = loop_now_ms(l);
+    if (delay_ms > delay_max_ms)
+        delay_ms = delay_max_ms;
+    uint64_t due = (now_ms + delay_ms) / LOOP_TICK_MS + 1; // never early
     t->due_tick = due < w->tick ? w->tick : due;
     wheel_place(w, t);
 }
@@ -106,14 +112,26 @@ uint64_t wheel_turn(struct wheel *w, uint64_t tick)
     return fired;
 }
 
+/* The first tick at which a slot of the level is emptied: fired, or taken down. */
+static uint64_t level_next(const struct wheel *w, int level)
+{
+    int shift = WHEEL_BITS * level;
+    uint64_t below = ((uint64_t)1 << shift) - 1;
+    uint64_t at = (w->tick + below) >> shift; // the slot that is looked at next
+    for (uint64_t i = at; i < at + WHEEL_SLOTS; i++) {
+        if (!list_empty(&w->slots[level][i & (WHEEL_SLOTS - 1)]))
+            return i << shift;
+    }
+    return UINT64_MAX;
+}
+
 uint64_t wheel_next(const struct wheel *w)
 {
-    for (uint64_t i = 0; i < WHEEL_SLOTS; i++) {
-        uint64_t tick = w->tick + i;
-        if (i > 0 && (tick & (WHEEL_SLOTS - 1)) == 0)
-            return tick; // a cascade may bring timers down
-        if (!list_empty(&w->slots[0][tick & (WHEEL_SLOTS - 1)]))
-            return tick;
+    uint64_t next = UINT64_MAX;
+    for (int level = 0; level < WHEEL_LEVELS; level++) {
+        uint64_t tick = level_next(w, level);
+        if (tick < next)
+            next = tick;
     }
-    return w->tick + WHEEL_SLOTS;
+    return next;
 }
