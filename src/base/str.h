@@ -40,6 +40,16 @@ static inline struct str str_skip(struct str s, size_t n)
     return n >= s.n ? STR_NONE : (struct str){s.p + n, s.n - n};
 }
 
+/* Copies s to *at, steps *at over it and returns the copy: for the strings of one block. */
+static inline struct str str_put(char **at, struct str s)
+{
+    struct str copy = {*at, s.n};
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return copy;
+}
+
 /* ASCII letters only, as HTTP and host names compare. */
 bool str_eq_nocase(struct str a, struct str b);
 

@@ -254,15 +254,6 @@ static void connect_start(struct native_session *ns, const struct command *cmd,
     connecting_answered(c);
 }
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return copy;
-}
-
 /* The strings of the session move into one block of their own. */
 static bool session_name(struct native_session *ns, const struct identity *id)
 {
@@ -274,9 +265,9 @@ static bool session_name(struct native_session *ns, const struct identity *id)
     if (block == NULL)
         return false;
     char *at = block;
-    s->user = put(&at, id->user);
-    s->info = put(&at, id->claims.info);
-    s->tenant = own ? tenant : put(&at, tenant);
+    s->user = str_put(&at, id->user);
+    s->info = str_put(&at, id->claims.info);
+    s->tenant = own ? tenant : str_put(&at, tenant);
     if (at == block) {
         free(block);
         block = NULL;

@@ -252,15 +252,6 @@ static void sse_subscribe(struct sse_session *ss, const struct sse_ask *ask)
 
 /* ---- birth ---- */
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return copy;
-}
-
 static struct sse_session *sse_make(const struct endpoint *e, const struct identity *id,
                                     const struct sse_ask *ask)
 {
@@ -280,11 +271,11 @@ static struct sse_session *sse_make(const struct endpoint *e, const struct ident
     ss->expire_at_s = id->expire_at_s;
     ss->own = (struct encoding){.name = "sse-own", .encode = own_encode, .extra = ss};
     ss->channel_count = (uint32_t)n;
-    ss->session.tenant = put(&at, id->tenant);
-    ss->session.user = put(&at, id->user);
-    ss->session.info = put(&at, id->claims.info);
+    ss->session.tenant = str_put(&at, id->tenant);
+    ss->session.user = str_put(&at, id->user);
+    ss->session.info = str_put(&at, id->claims.info);
     for (size_t i = 0; i < n; i++)
-        ss->channels[i].name = put(&at, ask->channels[i]);
+        ss->channels[i].name = str_put(&at, ask->channels[i]);
     uuid_make(ss->session.client);
     timer_init(&ss->timer, sse_timer_fired);
     return ss;

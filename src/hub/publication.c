@@ -33,15 +33,6 @@ bool epoch_parse(struct str s, uint32_t *ret)
     return v != 0;
 }
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return copy;
-}
-
 struct publication *publication_make(const struct publication_parts *parts)
 {
     size_t n = parts->tenant.n + parts->channel.n + parts->type.n + parts->data.n + parts->tags.n +
@@ -59,13 +50,13 @@ struct publication *publication_make(const struct publication_parts *parts)
         memcpy(p->exclude_client, parts->exclude_client, sizeof(p->exclude_client));
     }
     char *at = p->bytes;
-    p->tenant = put(&at, parts->tenant);
-    p->channel = put(&at, parts->channel);
-    p->type = put(&at, parts->type);
-    p->data = put(&at, parts->data);
-    p->tags = put(&at, parts->tags);
-    p->info = put(&at, parts->info);
-    p->id = put(&at, parts->id);
+    p->tenant = str_put(&at, parts->tenant);
+    p->channel = str_put(&at, parts->channel);
+    p->type = str_put(&at, parts->type);
+    p->data = str_put(&at, parts->data);
+    p->tags = str_put(&at, parts->tags);
+    p->info = str_put(&at, parts->info);
+    p->id = str_put(&at, parts->id);
     return p;
 }
 
