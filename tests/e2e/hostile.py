@@ -49,6 +49,11 @@ def resident_bytes(process):
     raise AssertionError("no VmRSS")
 
 
+def is_sanitized(recado):
+    program = recado.binary.read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def open_files(process):
     return len(os.listdir(f"/proc/{process.pid}/fd"))
 

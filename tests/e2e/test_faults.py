@@ -16,7 +16,8 @@ import pytest
 from certs import make_certificate
 from hostile import (
     BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, Crowd, Ended, Healthy, NativeWire, Wire, WsWire,
-    deflated, frame, handshake, native_to, open_files, request, resident_bytes, until, wire_to)
+    deflated, frame, handshake, is_sanitized, native_to, open_files, request, resident_bytes,
+    until, wire_to)
 
 MIB = 1 << 20
 QUICK = "http: {head_timeout: 500ms, body_timeout: 500ms, idle_timeout: 2s}"
@@ -55,8 +56,9 @@ def test_ten_thousand_who_never_speak(start_recado):
                 assert crowd.hear("ended") == {"close": 10_000}
             until("all gone", lambda: open_files(recado.process) <= files)
         assert recado.metrics()["recado_connections"] <= 4
-        # What the first ten thousand needed serves the second: nothing was lost.
-        assert peaks[1] <= peaks[0] + 4 * MIB, peaks
+        # What the first ten thousand needed serves the second: nothing was lost. (Sanitizers keep
+        # freed memory for a while, and look for what was lost by themselves.)
+        assert is_sanitized(recado) or peaks[1] <= peaks[0] + 4 * MIB, peaks
 
 
 @pytest.mark.parametrize("says", [
@@ -629,6 +631,44 @@ def test_a_burst_longer_than_the_log(start_recado, channel, loops):
                 for _ in range(100):
                     assert reader.read_publication()["data"] == SLOW_PAYLOAD
         assert recado.metrics()["recado_overruns_total"] == 0
+
+
+def test_slow_readers_inside_tls_catch_up(start_recado, tmp_path):
+    cert, key = make_certificate(tmp_path, "localhost")
+    recado = start_recado(f"""listen:
+  - 127.0.0.1:PORT
+  - {{address: "127.0.0.1:0", tls: {{cert: {cert}, key: {key}}}}}
+""" + SLOW_CONFIG)
+    target = ("127.0.0.1", int(recado.wait_log(r"https://127.0.0.1:(\d+)").group(1)))
+    tls = ssl.create_default_context(cafile=cert)
+    with Healthy(recado):
+        slow = [NativeWire(target, tls=tls, name="localhost", receive_buffer=4096)
+                for _ in range(10)]
+        for wire in slow:
+            wire.subscribe("kept:1")
+        last = broadcast_past(recado, "kept:1", lambda count: count >= 500 and
+                              recado.metrics()["recado_overruns_total"] >= 10)
+        for wire in slow:
+            assert [wire.read_publication()["offset"] for _ in range(last)] == list(
+                range(1, last + 1))
+
+
+def test_slow_event_streams(start_recado):
+    """Who takes nothing for sse.write_timeout is ended; who reads on gets everything."""
+    recado = start_recado(SLOW_CONFIG + "sse: {heartbeat: 1s, write_timeout: 1s}\n")
+    ask = request("GET", "/events?channel=kept:1")
+    with Healthy(recado):
+        quick, stuck = wire_to(recado), wire_to(recado, receive_buffer=4096)
+        for wire in (quick, stuck):
+            wire.send(ask)
+            wire.read_until(b"\r\n\r\n")
+        count = broadcast_past(recado, "kept:1", lambda count: count >= 1000)
+        for number in range(1, count + 1):
+            quick.read_until(b":%d\n" % number)
+            quick.read_until(SLOW_PAYLOAD.encode() + b'"\n')
+        until("the stuck one is ended", lambda: recado.metrics()
+              ["recado_connections"] <= 4)
+        assert stuck.read_to_end().count(b"data: ") < count
 
 
 def test_slow_replies_end_their_own_session(start_recado):
