@@ -77,7 +77,7 @@ char *conn_reserve(struct conn *c, size_t n)
         return NULL;
     struct own_bytes *o = c->out;
     size_t waiting = o != NULL ? o->len - o->sent : 0;
-    if (n > c->out_max - waiting) {
+    if (waiting > c->out_max || n > c->out_max - waiting) {
         conn_abort(c, CLOSE_SLOW);
         return NULL;
     }
@@ -225,12 +225,15 @@ void conn_failed(struct conn *c, enum close_reason reason)
 
 static void conn_at_end(struct conn *c)
 {
+    bool known = c->saw_end; // every later event says it again
     c->saw_end = true;
     if (c->state == CONN_LINGERING) {
         if (conn_is_drained(c))
             conn_finish(c);
         return;
     }
+    if (known)
+        return;
     if (c->handler->ended != NULL)
         c->handler->ended(c);
     else
@@ -291,6 +294,8 @@ static void conn_ready(struct io *io, uint32_t events)
     bool end = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     if (end || (events & EPOLLIN) || c->tls != NULL)
         conn_read(c, end);
+    if (c->state == CONN_OPEN && c->saw_end && (events & (EPOLLHUP | EPOLLERR)))
+        conn_failed(c, CLOSE_PEER_GONE); // it does not read any more either
 }
 
 void conn_pause_reading(struct conn *c)

@@ -84,45 +84,47 @@ static void gather_cursor(struct gather *g, struct cursor *cur)
         cursor_advance(cur, NULL, at); // all of it was for others
 }
 
-static struct cursor *find_overrun(const struct sink *s)
-{
-    struct cursor *cur = s->cursors;
-    while (cur != NULL && !cursor_overrun(cur))
-        cur = cur->next_in_sink;
-    return cur;
-}
-
-/* Lost cursors wait until the socket has taken everything else. */
+/* Lost cursors wait until the socket has taken everything else. Each is asked about once: one that
+ * cannot be helped yet does not keep the others waiting. */
 static void settle_overruns(struct conn *c)
 {
     struct sink *s = &c->sink;
-    uint32_t most = s->cursor_count;
+    struct cursor *next;
     s->has_lost = false;
-    for (uint32_t i = 0; i < most && !s->closed; i++) {
-        struct cursor *cur = find_overrun(s);
-        if (cur == NULL)
-            return;
-        cur->feed->ops->overrun(cur);
-        if (s->has_lost)
-            return; // it could not be helped yet
+    for (struct cursor *cur = s->cursors; cur != NULL && !s->closed; cur = next) {
+        next = cur->next_in_sink;
+        if (cursor_overrun(cur))
+            cur->feed->ops->overrun(cur);
     }
 }
 
-static void gather_feeds(struct gather *g, struct conn *c, struct cursor *only)
+static void gather_one(struct gather *g, struct conn *c, struct cursor *cur)
 {
-    if (c->sink.closed)
+    if (cursor_overrun(cur))
+        c->sink.has_lost = true; // settled when the rest has been written
+    else if (cursor_behind(cur))
+        gather_cursor(g, cur);
+}
+
+/* The cursor of the feed that is walked goes first, the others in a circle: none that always has a
+ * visit's worth of frames keeps the others from being served. */
+static void gather_feeds(struct gather *g, struct conn *c, struct cursor *walked)
+{
+    struct sink *s = &c->sink;
+    if (s->closed)
         return;
-    if (only != NULL && c->sink.cursor_count > CURSORS_A_FEED_VISIT) {
-        if (cursor_behind(only) && !cursor_overrun(only))
-            gather_cursor(g, only);
+    if (walked != NULL)
+        gather_one(g, c, walked);
+    if (walked != NULL && s->cursor_count > CURSORS_A_FEED_VISIT)
         return;
+    struct cursor *cur = s->first != NULL ? s->first : s->cursors;
+    for (uint32_t i = 0; i < s->cursor_count; i++) {
+        if (cur != walked)
+            gather_one(g, c, cur);
+        cur = cur->next_in_sink != NULL ? cur->next_in_sink : s->cursors;
     }
-    for (struct cursor *cur = c->sink.cursors; cur != NULL; cur = cur->next_in_sink) {
-        if (cursor_overrun(cur))
-            c->sink.has_lost = true; // settled when the rest has been written
-        else if (cursor_behind(cur))
-            gather_cursor(g, cur);
-    }
+    if (g->more && cur != NULL)
+        s->first = cur->next_in_sink;
 }
 
 static ssize_t send_gathered(struct conn *c, const struct gather *g)
@@ -207,14 +209,14 @@ static bool would_block(int e)
     return e == EAGAIN || e == EWOULDBLOCK || e == ENOBUFS;
 }
 
-static void flush_with(struct conn *c, struct cursor *only)
+static void flush_with(struct conn *c, struct cursor *walked)
 {
     struct gather g;
     g.count = 0;
     g.bytes = 0;
     g.more = false;
     gather_own(&g, c);
-    gather_feeds(&g, c, only);
+    gather_feeds(&g, c, walked);
     bool tls_waits = c->tls != NULL && tls_pending(c->tls);
     if (g.count == 0 && !tls_waits)
         return;
@@ -251,12 +253,16 @@ void flush_visit(struct conn *c)
 static void visit_cursor(struct feed *f, struct cursor *cur)
 {
     struct conn *c = conn_from_sink(cur->sink);
+    if (c->sink.closed) {
+        cursor_skip(cur); // nothing of the log will leave: it need not be kept
+        return;
+    }
     if (cursor_overrun(cur)) {
-        if (!cur->lost && !c->sink.closed)
+        if (!cur->lost)
             f->ops->overrun(cur); // may end the cursor: it is looked at no more in this visit
         return;
     }
-    if (!c->sink.blocked && !c->sink.closed && c->state == CONN_OPEN)
+    if (!c->sink.blocked)
         flush_with(c, cur);
     if (cur->feed == f)
         feed_visited(f, cur);
@@ -299,7 +305,8 @@ static bool flusher_run(struct work *w)
     struct flusher *fl = container_of(w, struct flusher, work);
     struct outflow *o = &fl->outflow;
     int budget = o->crowded_count > 0 ? VISITS_CROWDED : VISITS_A_TURN;
-    budget -= walk_sinks(fl, budget);
+    /* Feeds keep their share however many sinks have something of their own. */
+    budget -= walk_sinks(fl, list_empty(&o->feeds) ? budget : budget / 2);
     while (budget > 0 && !list_empty(&o->feeds)) {
         struct feed *f = container_of(o->feeds.next, struct feed, link);
         int used = walk_feed(fl, f, budget);
