@@ -153,11 +153,15 @@ static enum follower_step take_connected(struct follower *f, struct str result)
     return FOLLOWER_ON;
 }
 
+/* A text without escapes is handed out where it stands, however long. */
 static void keep_position(struct follower_channel *ch, struct str result)
 {
-    struct str epoch = find_text(result, STR("epoch"), ch->epoch, sizeof(ch->epoch) - 1);
+    char at[FOLLOWER_EPOCH_MAX];
+    struct str epoch = find_text(result, STR("epoch"), at, sizeof(at));
+    if (epoch.n >= sizeof(ch->epoch))
+        epoch = STR_NONE; // nobody's epoch: without one, nothing is asked for that could be wrong
     if (epoch.n > 0)
-        memmove(ch->epoch, epoch.p, epoch.n);
+        memcpy(ch->epoch, epoch.p, epoch.n);
     ch->epoch[epoch.n] = '\0';
     ch->positioned = epoch.n > 0;
 }

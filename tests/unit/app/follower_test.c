@@ -157,6 +157,24 @@ static void test_what_cannot_be_recovered_is_said(void **state)
     close_stage(s);
 }
 
+static void test_an_epoch_that_is_none(void **state)
+{
+    (void)state;
+    char answer[FOLLOWER_EPOCH_MAX * 4], epoch[FOLLOWER_EPOCH_MAX * 2];
+    struct stage *s = open_stage("a", NULL);
+    memset(epoch, 'e', sizeof(epoch) - 1);
+    epoch[sizeof(epoch) - 1] = '\0';
+    say(s, "{\"id\":1,\"connect\":{}}");
+    hear(s, "{\"id\":1,\"subscribe\":{\"channel\":\"a\"}}");
+    snprintf(answer, sizeof(answer), "{\"id\":1,\"subscribe\":{\"epoch\":\"%s\",\"offset\":2}}",
+             epoch);
+    say(s, answer);
+    saw(s, "");
+    assert_string_equal(s->f.channels[0].epoch, "");
+    assert_false(s->f.channels[0].positioned);
+    close_stage(s);
+}
+
 static void test_an_offset_without_its_epoch(void **state)
 {
     (void)state;
@@ -249,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_usual_way),
         cmocka_unit_test(test_what_cannot_be_recovered_is_said),
+        cmocka_unit_test(test_an_epoch_that_is_none),
         cmocka_unit_test(test_an_offset_without_its_epoch),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_what_the_server_pushes_besides),
