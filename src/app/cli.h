@@ -7,6 +7,8 @@
 
 #include "base/str.h"
 
+#include <stdio.h>
+
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_WRONG = 2 };
 
 /* argv[0] is the command's name. */
@@ -85,6 +87,7 @@ enum cli_color { CLI_PLAIN, CLI_DIM, CLI_BOLD, CLI_RED, CLI_GREEN, CLI_CYAN, CLI
 const char *cli_color(const struct cli_out *out, enum cli_color c);
 
 /* Text from elsewhere, on one line and without what a terminal could obey. */
-void cli_print_safe(struct str text);
+void cli_write_safe(FILE *f, struct str text);
+void cli_print_safe(struct str text); // to standard output
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { REASON_MAX = 2048 };
+
 static void print_reason(const struct cli_spec *spec, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
@@ -32,10 +34,15 @@ int cli_refuse(const struct cli_spec *spec, const char *format, ...)
 
 int cli_fail(const struct cli_spec *spec, const char *format, ...)
 {
+    char text[REASON_MAX];
     va_list args;
     va_start(args, format);
-    print_reason(spec, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    fflush(stdout);
+    fprintf(stderr, "recado %s: ", spec->command);
+    cli_write_safe(stderr, str_from(text)); // what servers say may be in it
+    fputc('\n', stderr);
     return CLI_FAILED;
 }
 

@@ -30,18 +30,23 @@ const char *cli_color(const struct cli_out *out, enum cli_color c)
     return out->color ? sequences[c] : "";
 }
 
-void cli_print_safe(struct str text)
+void cli_write_safe(FILE *f, struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
         unsigned char next = i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
         if (c == '\n' || c == '\r' || c == '\t')
-            putchar(' ');
+            putc(' ', f);
         else if (c < 0x20 || c == 0x7f)
-            printf("\\x%02x", c);
+            fprintf(f, "\\x%02x", c);
         else if (c == 0xc2 && next >= 0x80 && next <= 0x9f) // the control characters above ASCII
-            printf("\\u%04x", text.p[++i] & 0xff);
+            fprintf(f, "\\u%04x", text.p[++i] & 0xff);
         else
-            putchar(c);
+            putc(c, f);
     }
+}
+
+void cli_print_safe(struct str text)
+{
+    cli_write_safe(stdout, text);
 }

@@ -112,18 +112,25 @@ static bool on_event(void *ctx, const struct follower_event *e)
     return fflush(stdout) == 0 && (s->count == 0 || s->seen < s->count);
 }
 
+/* The server has its say in what there is to say. */
+static void say(const char *text)
+{
+    fputs("recado subscribe: ", stderr);
+    cli_write_safe(stderr, str_from(text));
+    putc('\n', stderr);
+}
+
 static void on_warning(void *ctx, const char *text)
 {
-    const struct subscribe *s = ctx;
-    fprintf(stderr, "recado subscribe: %s\n", text);
-    (void)s;
+    (void)ctx;
+    say(text);
 }
 
 static void on_notice(void *ctx, const char *text)
 {
     const struct subscribe *s = ctx;
     if (s->notices)
-        fprintf(stderr, "recado subscribe: %s\n", text);
+        say(text);
 }
 
 static const struct follower_handler printing = {
