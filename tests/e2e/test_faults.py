@@ -723,6 +723,7 @@ def test_connections_max(start_recado):
 
     until("it is alone", lambda: figure("recado_connections") == 1)
     others = [wire_to(recado) for _ in range(19)]
+    until("all are in, on whatever loop", lambda: figure("recado_connections") == 20)
     for _ in range(30):
         with wire_to(recado) as late:
             status, headers, body = late.read_response()
