@@ -83,6 +83,7 @@ void server_destroy(struct server **sp);
 /* ---- between the files of the server ---- */
 
 bool admission_make(struct admission *a, struct config *c, struct buf *ret_why);
+void admission_drop(struct admission *a);
 /* Every dialect that is configured exists. */
 bool endpoints_check(const struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);

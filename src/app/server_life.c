@@ -1,0 +1,238 @@
+/*
+ * server_life.c - a server that is wired: its threads, its reloads, its end.
+ *
+ * Always true: what loops look at is replaced as a whole, and goes when every loop has turned once
+ * since.
+ */
+#include "app/server.h"
+
+#include "base/log.h"
+#include "base/must.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DRAIN_TICK_MS = 100 };
+
+static bool open_knocker(struct worker *w, unsigned index, struct door *d, struct buf *ret_why)
+{
+    struct knocker *k = &w->knockers[index];
+    char text[256];
+    k->worker = w;
+    k->door = d;
+    int fd = d->fd;
+    if (w != w->server->workers)
+        fd = listen_socket_again(&d->addr, d->fd, text, sizeof(text));
+    if (fd < 0) {
+        buf_add_format(ret_why, "%s\n", text);
+        return false;
+    }
+    if (!listener_init(&k->listener, w->loop, fd, &d->addr, door_accepted, k)) {
+        buf_add_format(ret_why, "%s: cannot be watched\n", d->addr.text);
+        close(fd);
+        return false;
+    }
+    return true;
+}
+
+static void *worker_run(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->loop);
+    return NULL;
+}
+
+bool server_start(struct server *s, struct buf *ret_why)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        w->knockers = calloc(s->door_count, sizeof(*w->knockers));
+        if (w->knockers == NULL)
+            return false;
+        for (unsigned k = 0; k < s->door_count; k++)
+            w->knockers[k].listener.io.fd = -1;
+        for (unsigned k = 0; k < s->door_count; k++) {
+            if (!open_knocker(w, k, &s->doors[k], ret_why))
+                return false;
+        }
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        w->running = pthread_create(&w->thread, NULL, worker_run, w) == 0;
+        if (!w->running)
+            return false;
+    }
+    return true;
+}
+
+struct errand {
+    struct mail mail;
+    void (*run)(struct worker *w);
+    struct worker *worker;
+    sem_t *done;
+};
+
+static void errand_arrived(struct mail *m, struct loop *l)
+{
+    struct errand *e = container_of(m, struct errand, mail);
+    (void)l;
+    if (e->run != NULL)
+        e->run(e->worker);
+    sem_post(e->done); // e is gone from here on
+}
+
+/* On every loop, once; waits for all of them. */
+static void on_every_loop(struct server *s, void (*run)(struct worker *w))
+{
+    struct errand errands[HUB_LOOPS_MAX];
+    sem_t done;
+    sem_init(&done, 0, 0);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        errands[i] = (struct errand){{.deliver = errand_arrived}, run, &s->workers[i], &done};
+        loop_post(s->workers[i].loop, &errands[i].mail);
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        while (sem_wait(&done) != 0)
+            continue;
+    }
+    sem_destroy(&done);
+}
+
+void server_wait_turn(struct server *s)
+{
+    on_every_loop(s, NULL);
+}
+
+bool server_reload(struct server *s, struct config *next, struct buf *ret_why)
+{
+    struct admission *fresh = &s->admissions[!s->admission_index];
+    if (!admission_make(fresh, next, ret_why)) {
+        config_destroy(&next);
+        return false;
+    }
+    if (!doors_reload_tls(s, ret_why)) {
+        admission_drop(fresh);
+        config_destroy(&next);
+        return false;
+    }
+    struct config *before = s->reloaded;
+    atomic_store(&s->admission, fresh);
+    node_set_policy(s->node, &next->policy);
+    log_setup((enum log_level)next->log.level, next->log.json);
+    server_wait_turn(s); // nobody is just looking at the old ones
+    admission_drop(&s->admissions[s->admission_index]);
+    s->admission_index = !s->admission_index;
+    s->reloaded = next;
+    config_destroy(&before);
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void drain_tick(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, drain);
+    struct hub *hub = node_hub(w->server->node, loop_index(w->loop));
+    uint32_t left = hub_session_count(hub);
+    uint32_t ticks = w->drain_ticks_left > 0 ? w->drain_ticks_left-- : 1;
+    hub_drain(hub, (left + ticks - 1) / ticks);
+    if (left > 0 || w->drain_ticks_left > 0)
+        timer_arm(w->loop, t, DRAIN_TICK_MS);
+}
+
+static void worker_drain(struct worker *w)
+{
+    /* The doors stay open: a balancer has to see readiness fall before it meets a closed one. */
+    for (int k = 0; k < 2; k++) {
+        if (w->http[k] != NULL)
+            http_server_drain(w->http[k]);
+    }
+    /* The last tenth of the window is for the closes themselves. */
+    w->drain_ticks_left = w->server->config->shutdown_drain_ms * 9 / 10 / DRAIN_TICK_MS;
+    timer_init(&w->drain, drain_tick);
+    drain_tick(&w->drain);
+}
+
+void server_drain(struct server *s)
+{
+    atomic_store(&s->figures.draining, true);
+    on_every_loop(s, worker_drain);
+}
+
+bool server_is_empty(const struct server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        if (atomic_load(&s->workers[i].flusher.open_count) > 0)
+            return false; // a request may be under way, or a goodbye
+    }
+    return true;
+}
+
+static void worker_close_all(struct worker *w)
+{
+    if (w->drain.fire != NULL) // the server may not have got as far as to drain
+        timer_cancel(&w->drain);
+    for (size_t i = 0; w->knockers != NULL && i < w->server->door_count; i++)
+        listener_fini(&w->knockers[i].listener);
+    for (int k = 0; k < 2; k++) {
+        if (w->http[k] != NULL)
+            http_server_stop(w->http[k]);
+    }
+    flusher_abort_all(&w->flusher, CLOSE_GOING_AWAY);
+}
+
+void server_stop(struct server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        if (w->running) {
+            loop_stop(w->loop);
+            pthread_join(w->thread, NULL);
+        }
+        w->running = false;
+    }
+}
+
+/* Closes what is still open and lets the last mails and burials happen, on this thread. */
+static void settle_loops(struct server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_close_all(&s->workers[i]);
+    for (unsigned round = 0; round < 4 + 2 * s->worker_count; round++) {
+        for (unsigned i = 0; i < s->worker_count; i++)
+            loop_turn(s->workers[i].loop, 0);
+    }
+}
+
+void server_destroy(struct server **sp)
+{
+    struct server *s = *sp;
+    *sp = NULL;
+    if (s == NULL)
+        return;
+    server_stop(s);
+    settle_loops(s);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        http_server_destroy(&w->http[0]);
+        http_server_destroy(&w->http[1]);
+        flusher_fini(&w->flusher);
+        free(w->knockers);
+    }
+    doors_close(s);
+    http_router_destroy(&s->routers[0]);
+    http_router_destroy(&s->routers[1]);
+    free(s->endpoints);
+    node_destroy(&s->node);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        loop_destroy(&s->workers[i].loop);
+    free(s->workers);
+    free(s->figures.loops);
+    admission_drop(&s->admissions[0]);
+    admission_drop(&s->admissions[1]);
+    address_book_destroy(&s->book);
+    config_destroy(&s->reloaded);
+    config_destroy(&s->config);
+    free(s);
+}
