@@ -102,11 +102,6 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
     return -1;
 }
 
-bool stream_has_input(const struct stream *s)
-{
-    return s->ssl != NULL && SSL_pending(s->ssl) > 0;
-}
-
 static bool wait_for(int fd, short events, uint64_t until_ns)
 {
     for (;;) {

@@ -31,7 +31,5 @@ ssize_t stream_read(struct stream *s, void *p, size_t n);
 ssize_t stream_write(struct stream *s, const void *p, size_t n);
 /* Waits where that is needed. */
 bool stream_write_all(struct stream *s, const void *p, size_t n, int timeout_ms);
-/* Bytes are there that poll() does not know of. */
-bool stream_has_input(const struct stream *s);
 
 #endif
