@@ -19,6 +19,7 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     const struct config *c = s->config;
     e->node = s->node;
     e->admission = &s->admission;
+    e->version = STR("recado " RECADO_VERSION);
     e->tenant = c->auth.default_tenant;
     e->tenant_from = TENANT_CLAIM;
     e->ws = (struct ws_options){

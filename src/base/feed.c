@@ -39,6 +39,17 @@ void sink_wake(struct outflow *o, struct sink *s)
         list_add(&o->sinks, &s->link);
 }
 
+void sink_hold(struct sink *s)
+{
+    s->held = true;
+}
+
+void sink_release(struct outflow *o, struct sink *s)
+{
+    s->held = false;
+    sink_wake(o, s);
+}
+
 void feed_init(struct feed *f, struct outflow *o, const struct feed_ops *ops, uint64_t bytes_max)
 {
     *f = (struct feed){

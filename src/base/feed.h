@@ -24,8 +24,8 @@ struct outflow {
     struct list feeds;                         // feeds with cursors behind
     struct list sinks;                         // sinks with something of their own to write
     uint32_t crowded_count;                    // feeds over their limit: write before reading on
-    uint64_t log_bytes;     // held by all feeds
-    uint64_t log_bytes_max; // over it every feed keeps less; 0: no limit
+    uint64_t log_bytes;                        // held by all feeds
+    uint64_t log_bytes_max;                    // over it every feed keeps less; 0: no limit
     uint64_t delivered_count, delivered_bytes; // frames and bytes handed to the kernel
 };
 
@@ -97,6 +97,7 @@ struct sink {
     bool blocked;  // the socket is full: wait for it, do not visit
     bool has_lost; // a cursor of it was marked lost: look at it when all has been written
     bool closed;   // nothing may be written any more
+    bool held;     // frames of feeds wait: something has to be said before them
 };
 
 struct cursor {
@@ -179,5 +180,8 @@ void chunk_unref(struct chunk *ch);
 
 /* Sinks: something of its own to write. Harmless when already noted. */
 void sink_wake(struct outflow *o, struct sink *s);
+/* Frames of its feeds wait from here until it is released; its own bytes do not. */
+void sink_hold(struct sink *s);
+void sink_release(struct outflow *o, struct sink *s);
 
 #endif

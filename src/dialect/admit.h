@@ -32,10 +32,11 @@ struct identity {
     const char *why;      // of a refusal: constant text
 };
 
-/* ERR_UNAUTHORIZED: no token where one is needed, or a bad one. ERR_TOKEN_EXPIRED.
- * ERR_PERMISSION_DENIED: asks for a tenant that is not its own. */
+/* trusted: needs no token (it has shown an API key). ERR_UNAUTHORIZED: no token where one is
+ * needed, or a bad one. ERR_TOKEN_EXPIRED. ERR_PERMISSION_DENIED: asks for a tenant that is not its
+ * own. */
 enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
-               struct identity *ret);
+               bool trusted, struct identity *ret);
 void identity_fini(struct identity *id);
 
 /* A token for the session that is already there: same user and tenant, or ERR_UNAUTHORIZED. */

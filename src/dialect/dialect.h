@@ -38,7 +38,8 @@ enum tenant_from { TENANT_FIXED, TENANT_CLAIM, TENANT_QUERY };
 
 struct endpoint {
     const struct dialect *dialect;
-    const char *path; // the pattern it is bound to
+    const char *path;   // the pattern it is bound to
+    struct str version; // of the program
     struct node *node;
     const admission_slot *admission; // shared by all endpoints
     enum endpoint_auth auth;

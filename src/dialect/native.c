@@ -282,6 +282,8 @@ static void ops_subscribed(struct session *s, struct subscription *sub, const st
     native_put_position(&w, a);
     if (a->positioned)
         json_put_bool(json_key(&w, STR("positioned")), true);
+    if (a->data.n > 0)
+        json_put_raw(json_key(&w, STR("data")), a->data);
     json_close_object(&w);
     json_close_object(&w);
     json_close_object(&w);

@@ -42,6 +42,7 @@ struct native_session {
     struct bucket bucket; // of commands
     uint16_t refused;     // commands in a row that came too fast
     bool connected;       // the connect command was understood
+    bool privileged;      // brought a key of the server API
     bool pinged;          // a pong is awaited
     bool ending;          // the disconnect is on its way
     bool buried;          // the hub has let go
@@ -52,7 +53,7 @@ struct native_session {
 struct params {
     struct str channel; // decoded
     struct str token;
-    struct str data, tf, subs; // raw JSON
+    struct str data, tf, subs, headers; // raw JSON
     struct str epoch;
     uint64_t offset;
     struct position since;
@@ -130,8 +131,8 @@ static inline int64_t native_now_s(const struct native_session *ns)
 
 /* ---- publications ---- */
 
-/* Makes spaces of the line breaks in out from there on: one stands between two replies of a message.
- * JSON has none but between its words. */
+/* Makes spaces of the line breaks in out from there on: one stands between two replies of a
+ * message. JSON has none but between its words. */
 void native_flatten(struct buf *out, size_t from);
 /* {"data":..,"info":..,"offset":..,"tags":{..}}; channel: only when it has to be said. */
 bool native_publication_write(struct buf *out, struct str channel, const struct publication *p,

@@ -60,6 +60,8 @@ static bool read_word(struct json *j, struct str key, struct params *p, const st
         return json_read_raw(j, &p->tf);
     if (json_key_is(key, STR("subs")))
         return json_read_raw(j, &p->subs);
+    if (json_key_is(key, STR("headers")))
+        return json_read_raw(j, &p->headers);
     if (json_key_is(key, STR("since")))
         return read_since(j, p);
     return json_skip(j);

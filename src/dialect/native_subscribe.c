@@ -73,7 +73,7 @@ static void subscribe_now(struct native_session *ns, const struct command *cmd,
         .epoch_unknown = q->epoch_unknown,
         .join_leave = q->join_leave,
         .positioned = q->positioned,
-        .authorized = claims != NULL,
+        .authorized = claims != NULL || ns->privileged,
     };
     if (claims != NULL) {
         p.info = claims->info;
@@ -149,7 +149,7 @@ static void put_session(struct native_session *ns, struct json_writer *w)
     char client[UUID_TEXT];
     uuid_format(ns->session.client, client);
     json_put_string(json_key(w, STR("client")), (struct str){client, UUID_TEXT});
-    json_put_string(json_key(w, STR("version")), STR("recado"));
+    json_put_string(json_key(w, STR("version")), ns->endpoint->version);
     native_put_expiry(ns, w, ns->expire_at_s);
 }
 
@@ -177,6 +177,8 @@ static void connecting_answered(struct connecting *c)
         json_put_raw(json_key(&w, STR("subs")), buf_str(&c->subs));
     put_pings(ns->endpoint, &w);
     native_reply_end(ns, &w, &heap);
+    if (ns->carrier != NULL)
+        sink_release(&ns->carrier->conn->flusher->outflow, carrier_sink(ns->carrier));
     buf_fini(&c->subs);
     free(c);
     session_unref(&ns->session);
@@ -249,6 +251,7 @@ static void connect_start(struct native_session *ns, const struct command *cmd,
     json_writer_init(&c->w, &c->subs);
     json_open_object(&c->w);
     session_ref(&ns->session);
+    sink_hold(carrier_sink(ns->carrier)); // no publication leaves before the reply that tells of it
     for (size_t i = 0; i < claims->sub_count && !ns->ending; i++)
         server_subscribe(c, &claims->subs[i], cmd);
     connecting_answered(c);
@@ -287,6 +290,20 @@ static void connect_refused(struct native_session *ns, const struct command *cmd
         native_end(ns, err == ERR_UNAUTHORIZED ? CLOSE_INVALID_TOKEN : CLOSE_INTERNAL, 0, STR_NONE);
 }
 
+/* Who has a key of the server API may do all that over the API: the console comes like this. */
+static bool brings_api_key(const struct endpoint *e, const struct params *q)
+{
+    const struct auth *auth = admission_now(e->admission)->auth;
+    char at[512];
+    struct json j;
+    struct str raw, key;
+    if (q->headers.n == 0 || !auth_has_api_key(auth) ||
+        !json_find(q->headers, STR("X-API-Key"), &raw))
+        return false;
+    json_init(&j, raw);
+    return json_read_string(&j, at, sizeof(at), &key) && auth_api_key_ok(auth, key);
+}
+
 /* What the handshake brought was kept as token and tenant of the session to be. */
 void native_connect(struct native_session *ns, const struct command *cmd)
 {
@@ -299,7 +316,8 @@ void native_connect(struct native_session *ns, const struct command *cmd)
         return;
     }
     struct str token = cmd->params.token.n > 0 ? cmd->params.token : s->info;
-    enum err err = admit(e, token, s->tenant, loop_wall_ms(l) / 1000, &id);
+    ns->privileged = token.n == 0 && brings_api_key(e, &cmd->params);
+    enum err err = admit(e, token, s->tenant, loop_wall_ms(l) / 1000, ns->privileged, &id);
     if (err != ERR_OK) {
         connect_refused(ns, cmd, err);
         return;

@@ -322,7 +322,7 @@ static void sse_handle(struct http_request *r, const struct endpoint *e)
     if (!admit_origin(r, e) || !handshake_read(r, e, &h))
         return;
     int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    enum err err = admit(e, h.token, h.tenant, now_s, &id);
+    enum err err = admit(e, h.token, h.tenant, now_s, false, &id);
     if (err != ERR_OK) {
         http_reply_error(r, err_http_status(err), err_code(err), str_from(id.why));
         return;

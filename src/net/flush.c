@@ -111,7 +111,7 @@ static void gather_one(struct gather *g, struct conn *c, struct cursor *cur)
 static void gather_feeds(struct gather *g, struct conn *c, struct cursor *walked)
 {
     struct sink *s = &c->sink;
-    if (s->closed)
+    if (s->closed || s->held)
         return;
     if (walked != NULL)
         gather_one(g, c, walked);
@@ -242,7 +242,7 @@ void flush_visit(struct conn *c)
 {
     if (c->state == CONN_CLOSED || c->sink.blocked)
         return;
-    if (!c->sink.closed && conn_is_drained(c))
+    if (!c->sink.closed && !c->sink.held && conn_is_drained(c))
         settle_overruns(c);
     if (c->state != CONN_CLOSED)
         flush_with(c, NULL);

@@ -66,6 +66,7 @@ static void bind_dialect(struct world *w, struct endpoint *e, const struct diale
 {
     *e = (struct endpoint){
         .dialect = d,
+        .version = STR("recado"),
         .path = d->path != NULL ? d->path : "/echo",
         .node = w->node,
         .admission = &w->slot,

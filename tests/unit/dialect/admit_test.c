@@ -47,7 +47,7 @@ static enum err try(const char *tenant, const char *asked, char ret_tenant[32])
                                    .expires_at_s = NOW_S + 60,
                                },
                                &token));
-    enum err err = admit(&endpoint, buf_str(&token), str_from(asked), NOW_S, &id);
+    enum err err = admit(&endpoint, buf_str(&token), str_from(asked), NOW_S, false, &id);
     ret_tenant[0] = '\0';
     if (err == ERR_OK) {
         assert_true(id.tenant.n < 32);
@@ -109,7 +109,7 @@ static void test_who_needs_a_token(void **state)
         admission.token_required = rows[i].required;
         assert_int_equal(try("", "", tenant), rows[i].without);
         struct identity id;
-        enum err bad = admit(&endpoint, STR("x.y.z"), STR_NONE, NOW_S, &id);
+        enum err bad = admit(&endpoint, STR("x.y.z"), STR_NONE, NOW_S, false, &id);
         assert_int_equal(bad, rows[i].auth == AUTH_NONE ? ERR_OK : ERR_UNAUTHORIZED);
         identity_fini(&id);
     }
