@@ -75,7 +75,6 @@ class Reader:
 # Centrifugo's Python client.
 
 
-@pytest.mark.smoke
 def test_cent_publishes_and_reads_history(keyed):
     client = client_of(keyed)
     first = client.publish(cent.PublishRequest(channel="news:a", data={"n": 1}, tags={"k": "v"}))
@@ -144,7 +143,6 @@ async def test_cent_asynchronous(keyed):
 # What clients hear of it.
 
 
-@pytest.mark.smoke
 async def test_a_publish_reaches_a_client_byte_for_byte(open_server):
     async with Reader(open_server) as reader:
         await reader.call(subscribe={"channel": "news:live"})

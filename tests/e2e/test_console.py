@@ -12,6 +12,8 @@ import pytest_asyncio
 
 from servers import find_chromium
 
+pytestmark = pytest.mark.release  # the page is the same whatever serves it
+
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 CHROMIUM_ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",

@@ -42,6 +42,7 @@ def closes(recado, reason):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.release  # sanitizers keep what was freed
 def test_ten_thousand_who_never_speak(start_recado):
     recado = start_recado("http: {head_timeout: 15s}")
     with Healthy(recado) as healthy:

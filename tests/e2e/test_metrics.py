@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 CONFIG = "namespaces: {news: {history: 10, ttl: 1h}}"
@@ -37,7 +36,6 @@ def value(recado, name, **labels):
     raise AssertionError(f"{name}{labels} is missing")
 
 
-@pytest.mark.smoke
 def test_every_family_is_there_with_its_type_and_help(recado):
     found = families(recado)
     assert {name: found[name].type for name in FAMILIES} == FAMILIES

@@ -13,6 +13,8 @@ import pytest
 from conftest import JS
 from servers import BINARY, ROOT, environment, free_port, open_url
 
+pytestmark = pytest.mark.release
+
 READMES = ["README.md", "README.pt-BR.md"]
 PREAMBLE = """\
 import { EventSource as Polyfill } from "eventsource";

@@ -5,18 +5,15 @@ import os
 import signal
 import socket
 
-import pytest
 import websockets
 
 
-@pytest.mark.smoke
 def test_it_is_ready_and_ends(recado):
     assert recado.get("/healthz/live")[0] == 200
     assert recado.get("/healthz/ready")[0] == 200
     recado.stop()
 
 
-@pytest.mark.smoke
 async def test_readiness_falls_first_in_a_drain(start_recado):
     recado = start_recado("shutdown: {drain: 20s}")
     async with websockets.connect(recado.ws_url) as client:
@@ -33,7 +30,6 @@ async def test_readiness_falls_first_in_a_drain(start_recado):
         assert await asyncio.to_thread(recado.wait_exit) == 0
 
 
-@pytest.mark.smoke
 async def test_systemd_is_told(start_recado, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
