@@ -93,18 +93,26 @@ static void presence_expire(struct channel *ch, uint64_t now_ms)
     }
 }
 
-/* When something of it has to be looked at again, from now; 0: never. */
-static uint64_t channel_next_look_ms(const struct channel *ch, const struct channel_options *o)
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When something of it has to be looked at, if all of it were from now on; UINT64_MAX: never. */
+static uint64_t channel_next_look_ms(const struct channel *ch)
 {
     const struct policy *policy = hub_rules(ch->hub);
-    uint64_t in_ms = 0;
+    uint64_t in_ms = UINT64_MAX;
     if (ch->offset > 0 && ch->subscriber_count == 0)
-        in_ms = policy->epoch_idle_ms + 1;
-    if (ch->history.count > 0 && o->history_ttl_ms > 0 && (!in_ms || o->history_ttl_ms < in_ms))
-        in_ms = o->history_ttl_ms;
-    bool gone = ch->presence != NULL && ch->presence->gone_count > 0;
-    if (gone && (!in_ms || policy->presence_grace_ms < in_ms))
-        in_ms = policy->presence_grace_ms + 1;
+        in_ms = policy->epoch_idle_ms;
+    if (ch->history.count > 0) {
+        uint64_t ttl_ms = channel_policy(ch)->history_ttl_ms;
+        in_ms = sooner(in_ms, ttl_ms > 0 ? ttl_ms : UINT64_MAX);
+    }
+    if (ch->presence != NULL && ch->presence->gone_count > 0)
+        in_ms = sooner(in_ms, policy->presence_grace_ms);
+    if (ch->idempotency != NULL)
+        in_ms = sooner(in_ms, policy->idempotency_ttl_ms);
     return in_ms;
 }
 
@@ -115,14 +123,15 @@ static bool channel_is_forgettable(const struct channel *ch)
     return ch->presence == NULL || presence_client_count(ch->presence) == 0;
 }
 
-/* When it is looked at next, if there will be anything to see. */
-static void channel_arm(struct channel *ch)
+/* Looked at in in_ms at the latest; an earlier look that was asked for stays. */
+static void channel_look_in(struct channel *ch, uint64_t in_ms)
 {
-    uint64_t in_ms = channel_next_look_ms(ch, channel_policy(ch));
-    if (ch->idempotency != NULL && in_ms == 0)
-        in_ms = hub_rules(ch->hub)->idempotency_ttl_ms;
-    if (in_ms > 0 && !timer_armed(&ch->expiry))
-        timer_arm(ch->hub->loop, &ch->expiry, in_ms);
+    uint64_t now_ms = loop_now_ms(ch->hub->loop);
+    uint64_t at_ms = in_ms < UINT64_MAX - now_ms ? now_ms + in_ms + 1 : UINT64_MAX;
+    if (at_ms == UINT64_MAX || (timer_armed(&ch->expiry) && ch->look_ms <= at_ms))
+        return;
+    ch->look_ms = at_ms;
+    timer_arm(ch->hub->loop, &ch->expiry, at_ms - now_ms);
 }
 
 void channel_settle(struct channel *ch)
@@ -132,7 +141,18 @@ void channel_settle(struct channel *ch)
         channel_destroy(ch);
         return;
     }
-    channel_arm(ch);
+    channel_look_in(ch, channel_next_look_ms(ch));
+}
+
+/* Those who left before this look are due before a full grace from now. */
+static void channel_look_for_gone(struct channel *ch)
+{
+    uint64_t now_ms = loop_now_ms(ch->hub->loop);
+    uint64_t gone_ms = ch->presence != NULL ? presence_first_gone_ms(ch->presence) : 0;
+    if (gone_ms == 0)
+        return;
+    uint64_t due_ms = gone_ms + hub_rules(ch->hub)->presence_grace_ms;
+    channel_look_in(ch, due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
 static void channel_expiry_fired(struct timer *t)
@@ -142,13 +162,15 @@ static void channel_expiry_fired(struct timer *t)
     history_trim(&ch->history, channel_policy(ch), loop_wall_ms(l));
     if (ch->presence != NULL)
         presence_expire(ch, loop_now_ms(l));
+    bool keys_gone = idempotency_expire(ch);
     bool idle = ch->active_ms + hub_rules(ch->hub)->epoch_idle_ms <= loop_now_ms(l);
     bool quiet = ch->subscriber_count == 0 && ch->history.count == 0 && (idle || ch->offset == 0);
-    if (quiet && (ch->presence == NULL || presence_client_count(ch->presence) == 0)) {
+    if (quiet && keys_gone && (ch->presence == NULL || presence_client_count(ch->presence) == 0)) {
         channel_destroy(ch); // the next stream of this name has another epoch
         return;
     }
-    channel_arm(ch);
+    channel_look_in(ch, channel_next_look_ms(ch));
+    channel_look_for_gone(ch);
 }
 
 /* ---- publishing ---- */
@@ -177,22 +199,18 @@ static void post_delivery(struct hub *to, struct publication *p)
     loop_post(to->loop, &d->mail);
 }
 
-static uint64_t pattern_loops(struct hub *home, struct str tenant, struct str name)
+static uint64_t pattern_loops(struct hub *home, struct str key)
 {
-    struct map_node *n = map_find(&home->patterns, hub_key(home, tenant, name));
+    struct map_node *n = map_find(&home->patterns, key);
     return n != NULL ? container_of(n, struct pattern, node)->loops : 0;
 }
 
 static uint64_t loops_of_patterns(struct hub *home, const struct publication *p)
 {
     struct str ns = channel_namespace(p->channel);
-    char name[256];
-    uint64_t loops = pattern_loops(home, p->tenant, STR("*"));
-    if (ns.n > 0 && ns.n + 2 <= sizeof(name)) {
-        memcpy(name, ns.p, ns.n);
-        memcpy(name + ns.n, ":*", 2);
-        loops |= pattern_loops(home, p->tenant, (struct str){name, ns.n + 2});
-    }
+    uint64_t loops = pattern_loops(home, hub_key(home, p->tenant, STR("*")));
+    if (ns.n > 0)
+        loops |= pattern_loops(home, hub_namespace_key(home, p->tenant, ns));
     return loops;
 }
 
@@ -292,7 +310,8 @@ struct publication **history_after(const struct channel *ch, uint64_t offset,
     uint64_t oldest = history_at(h, 0)->offset;
     if (offset >= oldest)
         first = (uint32_t)(offset - oldest + 1);
-    struct publication **pubs = pool_alloc((h->count - first) * sizeof(struct publication *));
+    uint32_t room = h->count - first < most.count ? h->count - first : most.count;
+    struct publication **pubs = pool_alloc(room * sizeof(struct publication *));
     if (pubs == NULL)
         return NULL;
     uint64_t bytes = 0;

@@ -68,9 +68,8 @@ static void unsubscribe_one(struct session *s, struct subscription *sub,
                             const struct control_params *p)
 {
     struct str name = subscription_channel(sub);
-    char copy[1024];
-    if (name.n > sizeof(copy))
-        return;
+    char copy[CHANNEL_NAME_MOST];
+    MUST(name.n <= sizeof(copy));
     memcpy(copy, name.p, name.n);
     name.p = copy;
     subscription_end(sub, false);
@@ -175,6 +174,10 @@ void hub_control(struct hub *hub, const struct control_params *p, answer_fn *don
     size_t extra = p->tenant.n + p->user.n + p->client.n + p->except_clients.n + p->channel.n +
                    p->text.n + p->info.n + p->data.n;
     char *at;
+    if (!hub_key_ok(p->tenant, p->user)) {
+        answer_error(done, ctx, ERR_BAD_REQUEST, "tenant or user: too long or not a name");
+        return;
+    }
     struct request *r = request_make_with(hub, sizeof(struct control_verb), STR_NONE, extra, &at);
     if (r == NULL) {
         answer_error(done, ctx, ERR_INTERNAL, "out of memory");

@@ -175,9 +175,10 @@ static void fanout_deliver(struct fanout *f, struct publication *p)
     }
 }
 
-static void deliver_to(struct hub *hub, struct str tenant, struct str name, struct publication *p)
+/* key is in hub->key: encoding may use that again. */
+static void deliver_to(struct hub *hub, struct str key, struct publication *p)
 {
-    struct fanout *f = fanout_find(hub, hub_key(hub, tenant, name));
+    struct fanout *f = fanout_find(hub, key);
     if (f != NULL)
         fanout_deliver(f, p);
 }
@@ -185,19 +186,16 @@ static void deliver_to(struct hub *hub, struct str tenant, struct str name, stru
 static void deliver_to_patterns(struct hub *hub, struct publication *p)
 {
     struct str ns = channel_namespace(p->channel);
-    char name[256];
-    if (ns.n > 0 && ns.n + 2 <= sizeof(name)) {
-        memcpy(name, ns.p, ns.n);
-        memcpy(name + ns.n, ":*", 2);
-        deliver_to(hub, p->tenant, (struct str){name, ns.n + 2}, p);
-    }
+    if (ns.n > 0)
+        deliver_to(hub, hub_namespace_key(hub, p->tenant, ns), p);
     if (!(hub_rules(hub)->personal_channels && channel_is_personal(p->channel)))
-        deliver_to(hub, p->tenant, STR("*"), p); // "everything" is what everybody may hear
+        deliver_to(hub, hub_key(hub, p->tenant, STR("*")),
+                   p); // "everything" is what everybody may hear
 }
 
 void hub_deliver(struct hub *hub, struct publication *p)
 {
-    deliver_to(hub, p->tenant, p->channel, p);
+    deliver_to(hub, hub_key(hub, p->tenant, p->channel), p);
     if (hub->local_pattern_count > 0 && p->kind == EVENT_PUBLICATION)
         deliver_to_patterns(hub, p);
 }

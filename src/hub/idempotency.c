@@ -23,18 +23,18 @@ static void seen_drop(struct idempotency *ids, struct seen *s)
 {
     map_remove(&ids->by_key, &s->node);
     list_remove(&s->link);
-    free(s);
+    pool_free(s);
 }
 
-static void drop_old(struct channel *ch)
+/* Those that are too old, and the oldest for as long as there are more than room. */
+static void drop_old(struct channel *ch, uint32_t room)
 {
     struct idempotency *ids = ch->idempotency;
     const struct policy *policy = hub_rules(ch->hub);
     uint64_t now_ms = loop_now_ms(ch->hub->loop);
     while (!list_empty(&ids->order)) {
         struct seen *oldest = container_of(ids->order.next, struct seen, link);
-        if (oldest->since_ms + policy->idempotency_ttl_ms > now_ms &&
-            ids->by_key.count < policy->idempotency_max)
+        if (oldest->since_ms + policy->idempotency_ttl_ms > now_ms && ids->by_key.count <= room)
             return;
         seen_drop(ids, oldest);
     }
@@ -44,11 +44,22 @@ bool idempotency_find(struct channel *ch, struct str key, struct position *ret)
 {
     if (ch->idempotency == NULL)
         return false;
-    drop_old(ch);
+    drop_old(ch, hub_rules(ch->hub)->idempotency_max);
     struct map_node *n = map_find(&ch->idempotency->by_key, key);
     if (n == NULL)
         return false;
     *ret = container_of(n, struct seen, node)->at;
+    return true;
+}
+
+bool idempotency_expire(struct channel *ch)
+{
+    if (ch->idempotency == NULL)
+        return true;
+    drop_old(ch, hub_rules(ch->hub)->idempotency_max);
+    if (!list_empty(&ch->idempotency->order))
+        return false;
+    idempotency_destroy(&ch->idempotency);
     return true;
 }
 
@@ -66,15 +77,16 @@ void idempotency_add(struct channel *ch, struct str key, struct position at)
 {
     if (ch->idempotency == NULL && (ch->idempotency = idempotency_create()) == NULL)
         return;
-    drop_old(ch);
-    struct seen *s = malloc(sizeof(*s) + key.n);
+    uint32_t most = hub_rules(ch->hub)->idempotency_max;
+    drop_old(ch, most > 0 ? most - 1 : 0);
+    struct seen *s = most > 0 ? pool_alloc(sizeof(*s) + key.n) : NULL;
     if (s == NULL)
         return;
     *s = (struct seen){.at = at, .since_ms = loop_now_ms(ch->hub->loop)};
     memcpy(s->key, key.p, key.n);
     s->node.key = (struct str){s->key, key.n};
     if (!map_add(&ch->idempotency->by_key, &s->node)) {
-        free(s);
+        pool_free(s);
         return;
     }
     list_init(&s->link);

@@ -55,7 +55,7 @@ bool channel_name_ok(const struct policy *p, struct str channel, const char **re
     *ret_why = NULL;
     if (channel.n == 0)
         *ret_why = "channel: must not be empty";
-    else if (channel.n > p->channel_name_max)
+    else if (channel.n > p->channel_name_max || channel.n > CHANNEL_NAME_MOST)
         *ret_why = "channel: name is too long";
     else if (!utf8_valid(channel))
         *ret_why = "channel: name is not UTF-8";

@@ -38,7 +38,7 @@ struct policy {
     uint32_t channels_max;     // per node
     uint32_t channels_per_session_max;
     uint64_t feed_bytes_max;    // encoded frames kept per channel and encoding
-    uint64_t feeds_bytes_max; // of all channels together, per loop; 0: no limit
+    uint64_t feeds_bytes_max;   // of all channels together, per loop; 0: no limit
     uint64_t presence_grace_ms; // a client that comes back within it never left
     uint64_t idempotency_ttl_ms;
     uint32_t idempotency_max; // keys remembered per channel

@@ -46,6 +46,27 @@ void presence_mark_gone(struct presence *p, struct present *m, uint64_t now_ms)
     p->gone_count++;
 }
 
+bool presence_let_go(struct present *m)
+{
+    if (m->count > 0)
+        m->count--;
+    return m->count == 0;
+}
+
+uint64_t presence_first_gone_ms(const struct presence *p)
+{
+    uint64_t first_ms = 0;
+    if (p->gone_count == 0)
+        return 0;
+    list_each(it, &p->all)
+    {
+        uint64_t ms = container_of(it, struct present, link)->gone_at_ms;
+        if (ms != 0 && (first_ms == 0 || ms < first_ms))
+            first_ms = ms;
+    }
+    return first_ms;
+}
+
 static struct present *find_gone(const struct presence *p, struct str user)
 {
     if (p->gone_count == 0 || user.n == 0)
@@ -71,11 +92,14 @@ static struct str put(char **at, struct str s)
 bool presence_add(struct presence *p, const uint8_t client[16], struct str user, struct str info,
                   struct str channel_info, bool *ret_is_new)
 {
-    struct present *before = find_gone(p, user);
+    struct present *same = presence_find(p, client), *before = same;
+    if (before == NULL)
+        before = find_gone(p, user);
     struct present *m = calloc(1, sizeof(*m) + user.n + info.n + channel_info.n);
     if (m == NULL)
         return false;
     memcpy(m->client, client, 16);
+    m->count = (same != NULL ? same->count : 0) + 1;
     char *at = m->bytes;
     m->user = put(&at, user);
     m->info = put(&at, info);
@@ -88,7 +112,7 @@ bool presence_add(struct presence *p, const uint8_t client[16], struct str user,
     }
     list_add(&p->all, &m->link);
     if (before != NULL)
-        presence_remove(p, before);
+        presence_remove(p, before); // by its node: the new one of the same key stays
     *ret_is_new = before == NULL;
     return true;
 }

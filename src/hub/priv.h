@@ -68,6 +68,10 @@ struct hub {
 
 /* tenant\0name in hub->key: gone with the next call. */
 struct str hub_key(struct hub *hub, struct str tenant, struct str name);
+/* What a client or a back end has given can be a key: not too long, and one key only. */
+bool hub_key_ok(struct str tenant, struct str name);
+/* tenant\0namespace:*, as hub_key(). */
+struct str hub_namespace_key(struct hub *hub, struct str tenant, struct str ns);
 /* The same as one allocated block for an object that lives in a map. */
 char *key_copy(struct str key);
 struct str key_name(struct str key);
@@ -126,6 +130,7 @@ struct channel {
     uint32_t *loop_counts; // subscribers per loop; NULL: none yet
     uint64_t active_ms;    // loop clock: of the last publication or departure
     struct timer expiry;   // history by age, gone clients, the channel itself
+    uint64_t look_ms;      // loop clock: when expiry is to fire, while it is armed
 };
 
 struct pattern {
@@ -157,6 +162,8 @@ struct publication **history_after(const struct channel *ch, uint64_t offset,
 struct idempotency;
 bool idempotency_find(struct channel *ch, struct str key, struct position *ret);
 void idempotency_add(struct channel *ch, struct str key, struct position at);
+/* Forgets what is too old; true: nothing is left to remember. */
+bool idempotency_expire(struct channel *ch);
 void idempotency_destroy(struct idempotency **ip);
 
 /* ---- requests: a verb on its way ---- */

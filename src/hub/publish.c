@@ -46,6 +46,10 @@ void hub_publish(struct hub *hub, const struct publish_params *params, answer_fn
                      why ? why : "channel: a pattern cannot be published to");
         return;
     }
+    if (!hub_key_ok(params->tenant, params->channel)) {
+        answer_error(done, ctx, ERR_BAD_REQUEST, "tenant: too long or not a name");
+        return;
+    }
     struct publication *p = publication_make(&(struct publication_parts){
         .kind = EVENT_PUBLICATION,
         .tenant = params->tenant,

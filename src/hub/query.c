@@ -17,6 +17,10 @@ static void start_home(struct hub *hub, struct str tenant, struct str channel, s
         answer_error(done, ctx, ERR_BAD_REQUEST, why);
         return;
     }
+    if (!hub_key_ok(tenant, channel)) {
+        answer_error(done, ctx, ERR_BAD_REQUEST, "tenant: too long or not a name");
+        return;
+    }
     struct request *r = request_make(hub, verb_size, hub_key(hub, tenant, channel));
     if (r == NULL) {
         answer_error(done, ctx, ERR_INTERNAL, "out of memory");
@@ -327,9 +331,11 @@ static void start_list(struct hub *hub, const struct list_verb *v,
                        void (*run)(struct request *, struct hub *),
                        void (*finish)(struct request *), answer_fn *done, void *ctx)
 {
-    char *extra;
-    struct request *r = request_make_with(hub, sizeof(*v), hub_key(hub, v->tenant, v->pattern),
-                                          v->tenant.n + v->pattern.n, &extra);
+    if (!hub_key_ok(v->tenant, v->pattern)) {
+        answer_error(done, ctx, ERR_BAD_REQUEST, "tenant or pattern: too long or not a name");
+        return;
+    }
+    struct request *r = request_make(hub, sizeof(*v), hub_key(hub, v->tenant, v->pattern));
     if (r == NULL) {
         answer_error(done, ctx, ERR_INTERNAL, "out of memory");
         return;

@@ -66,7 +66,8 @@ bool session_open(struct session *s, struct hub *hub, const struct session_ops *
                   struct sink *sink)
 {
     MUST(s->state == SESSION_NEW);
-    if (atomic_fetch_add(&hub->node->sessions, 1) >= hub->node->sessions_max)
+    if (atomic_fetch_add(&hub->node->sessions, 1) >= hub->node->sessions_max ||
+        !hub_key_ok(s->tenant, s->user))
         goto full;
     s->hub = hub;
     s->ops = ops;

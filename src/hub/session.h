@@ -6,7 +6,8 @@
  * Thread:  the session's loop, always.
  * Memory:  the dialect's object. After session_close() it is inert: the hub may still hold it until
  *          its requests on other loops have come back, and then calls ops->bury().
- * Failure: session_open() says false when the node's session limit is reached. */
+ * Failure: session_open() says false when the node's session limit is reached, or when tenant and
+ *          user cannot be a key (64 KB together, no NUL in the tenant's name). */
 #ifndef HUB_SESSION_H
 #define HUB_SESSION_H
 

@@ -135,7 +135,8 @@ static void follow_pattern(struct request *r, struct hub *hub)
         char *copy = key_copy(r->key);
         if (p != NULL)
             p->node.key = (struct str){copy, r->key.n};
-        if (p == NULL || copy == NULL || !map_add(&hub->patterns, &p->node)) {
+        if (p == NULL || copy == NULL || hub->patterns.count >= hub_rules(hub)->channels_max ||
+            !map_add(&hub->patterns, &p->node)) {
             free(copy);
             free(p);
             r->answer.err = ERR_LIMIT_EXCEEDED;
@@ -156,11 +157,10 @@ struct leave_verb {
 static void leave_presence(struct channel *ch, const struct leave_verb *v)
 {
     struct present *m = ch->presence ? presence_find(ch->presence, v->client) : NULL;
-    if (m == NULL)
+    if (m == NULL || !presence_let_go(m))
         return;
     if (v->quiet && m->user.n > 0 && hub_rules(ch->hub)->presence_grace_ms > 0) {
         presence_mark_gone(ch->presence, m, loop_now_ms(ch->hub->loop));
-        timer_cancel(&ch->expiry); // is armed anew for what comes first
         return;
     }
     channel_announce(ch, EVENT_LEAVE, m);
@@ -265,15 +265,17 @@ void hub_unsubscribe(struct subscription *sub)
 static void subscribe_came_late(struct request *r)
 {
     struct subscription *sub = r->subscription;
+    bool closed = sub->session->state == SESSION_CLOSED;
     struct fanout *f = sub->fanout;
     bool noted = r->answer.err == ERR_OK;
     subscription_drop_fanout(sub);
-    if (noted)
-        subscription_leave_home(sub, true);
+    if (noted || f->pattern) // some loops may have noted a pattern that others refused
+        subscription_leave_home(sub, closed);
     fanout_release(f);
     subscription_free(sub);
     r->subscription = NULL;
-    r->answer = (struct answer){.err = ERR_EXPIRED, .why = "the session has closed"};
+    r->answer = (struct answer){
+        .err = ERR_EXPIRED, .why = closed ? "the session has closed" : "unsubscribed meanwhile"};
 }
 
 static void subscribe_failed(struct request *r)
@@ -283,6 +285,8 @@ static void subscribe_failed(struct request *r)
     sub->state = SUBSCRIPTION_ENDED;
     subscription_unlink(sub);
     subscription_drop_fanout(sub);
+    if (f->pattern) // some loops may have noted it
+        subscription_leave_home(sub, true);
     fanout_release(f);
     subscription_free(sub);
     r->subscription = NULL;
@@ -469,8 +473,8 @@ static void resync_at_home(struct request *r, struct hub *home)
 {
     const struct resync_verb *v = r->verb;
     struct channel *ch = channel_find(home, r->key);
-    if (ch == NULL) {
-        r->answer.err = ERR_UNRECOVERABLE_POSITION;
+    if (ch == NULL || policy_of(hub_rules(home), key_name(r->key))->history_count == 0) {
+        r->answer.err = ERR_UNRECOVERABLE_POSITION; // nothing is kept, or no longer
         return;
     }
     r->answer.position = (struct position){ch->offset, ch->epoch};
@@ -487,12 +491,12 @@ static void resync_back(struct request *r)
     struct subscription *sub = r->subscription;
     struct session *s = r->session;
     const struct resync_verb *v = r->verb;
-    sub->resyncing = false;
     if (sub->state == SUBSCRIPTION_ENDED) {
         subscription_free(sub);
         return;
     }
     if (r->answer.err != ERR_OK) {
+        sub->resyncing = false;
         s->ops->disconnect(s, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE);
         return;
     }
@@ -504,7 +508,12 @@ static void resync_back(struct request *r)
     filter_missed(sub, r);
     if (r->pub_count > 0)
         s->ops->resync(s, sub, r->pubs, r->pub_count);
-    if (!complete && sub->state == SUBSCRIPTION_ACTIVE && sub->cursor.feed != NULL) {
+    sub->resyncing = false; // until here whoever ends it leaves it to us
+    if (sub->state == SUBSCRIPTION_ENDED) {
+        subscription_free(sub);
+        return;
+    }
+    if (!complete) {
         cursor_lose(&sub->cursor);
         sink_wake(s->hub->outflow, s->sink);
     }
