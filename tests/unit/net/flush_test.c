@@ -359,6 +359,45 @@ static void a_slow_reader_is_lost_alone(void **state)
     world_end(w);
 }
 
+/* A burst longer than the log: whose socket has room just has not been served, and gets all of it.
+ * At FEED_BURST times the limit that ends, too: memory has to have an end. */
+static void a_burst_waits_for_who_has_room(void **state)
+{
+    (void)state;
+    struct world *w = overrun_world = world_make();
+    struct feed f;
+    struct peer *fast = peer_make(w);
+    struct cursor c = {.mask = FRAME_PUBLICATION};
+    struct buf got;
+    char line[101];
+    int roomy = 1 << 17;
+    setsockopt(fast->conn.io.fd, SOL_SOCKET, SO_SNDBUF, &roomy, sizeof(roomy));
+    buf_init(&got, 1 << 22);
+    feed_init(&f, &w->flusher.outflow, &ops, 16384);
+    assert_true(cursor_join(&c, &f, &fast->conn.sink));
+    for (int i = 0; i < 300; i++) {
+        snprintf(line, sizeof(line), "%099d\n", i);
+        append(&f, line);
+    }
+    assert_true(f.bytes > 16384);
+    assert_int_equal(w->flusher.outflow.crowded_count, 1);
+    read_all(w, fast, &got);
+    assert_int_equal(got.len, 300 * 100);
+    assert_int_equal(w->overruns, 0);
+    assert_int_equal(w->flusher.outflow.crowded_count, 0);
+    for (int i = 0; i < 3000; i++)
+        append(&f, line);
+    assert_true(f.bytes <= 16384 * FEED_BURST);
+    turns(w, 2);
+    assert_true(w->overruns > 0);
+    peer_end(w, fast);
+    assert_int_equal(w->flusher.outflow.crowded_count, 0);
+    assert_int_equal(published, 0);
+    buf_fini(&got);
+    feed_fini(&f);
+    world_end(w);
+}
+
 /* Frames that are not for everybody are cut out of the same log. */
 static void frames_can_be_skipped(void **state)
 {
@@ -406,6 +445,7 @@ int main(void)
         cmocka_unit_test(input_reaches_the_handler),
         cmocka_unit_test(everybody_gets_everything_in_order),
         cmocka_unit_test(a_slow_reader_is_lost_alone),
+        cmocka_unit_test(a_burst_waits_for_who_has_room),
         cmocka_unit_test(frames_can_be_skipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
