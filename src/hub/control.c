@@ -160,15 +160,6 @@ static void control_on_loop(struct request *r, struct hub *hub)
     }
 }
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return copy;
-}
-
 void hub_control(struct hub *hub, const struct control_params *p, answer_fn *done, void *ctx)
 {
     size_t extra = p->tenant.n + p->user.n + p->client.n + p->except_clients.n + p->channel.n +
@@ -185,14 +176,14 @@ void hub_control(struct hub *hub, const struct control_params *p, answer_fn *don
     }
     struct control_params *own = &((struct control_verb *)r->verb)->p;
     *own = *p;
-    own->tenant = put(&at, p->tenant);
-    own->user = put(&at, p->user);
-    own->client = put(&at, p->client);
-    own->except_clients = put(&at, p->except_clients);
-    own->channel = put(&at, p->channel);
-    own->text = put(&at, p->text);
-    own->info = put(&at, p->info);
-    own->data = put(&at, p->data);
+    own->tenant = str_put(&at, p->tenant);
+    own->user = str_put(&at, p->user);
+    own->client = str_put(&at, p->client);
+    own->except_clients = str_put(&at, p->except_clients);
+    own->channel = str_put(&at, p->channel);
+    own->text = str_put(&at, p->text);
+    own->info = str_put(&at, p->info);
+    own->data = str_put(&at, p->data);
     r->run = control_on_loop;
     r->done = done;
     r->ctx = ctx;

@@ -80,15 +80,6 @@ static struct present *find_gone(const struct presence *p, struct str user)
     return NULL;
 }
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return copy;
-}
-
 bool presence_add(struct presence *p, const uint8_t client[16], struct str user, struct str info,
                   struct str channel_info, bool *ret_is_new)
 {
@@ -101,9 +92,9 @@ bool presence_add(struct presence *p, const uint8_t client[16], struct str user,
     memcpy(m->client, client, 16);
     m->count = (same != NULL ? same->count : 0) + 1;
     char *at = m->bytes;
-    m->user = put(&at, user);
-    m->info = put(&at, info);
-    m->channel_info = put(&at, channel_info);
+    m->user = str_put(&at, user);
+    m->info = str_put(&at, info);
+    m->channel_info = str_put(&at, channel_info);
     m->node.key = (struct str){(const char *)m->client, 16};
     list_init(&m->link);
     if (!map_add(&p->by_client, &m->node)) {

@@ -397,15 +397,6 @@ static struct subscription *subscription_make(struct session *s, const struct su
     return sub;
 }
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return copy;
-}
-
 static struct request *subscribe_request(struct subscription *sub, const struct subscribe_params *p)
 {
     struct session *s = sub->session;
@@ -426,9 +417,9 @@ static struct request *subscribe_request(struct subscription *sub, const struct 
         .since = p->since,
     };
     memcpy(v->client, s->client, 16);
-    v->user = put(&extra, s->user);
-    v->info = put(&extra, s->info);
-    v->channel_info = put(&extra, p->info);
+    v->user = str_put(&extra, s->user);
+    v->info = str_put(&extra, s->info);
+    v->channel_info = str_put(&extra, p->info);
     r->subscription = sub;
     r->session = session_ref(s);
     r->finish = subscribe_back;
