@@ -103,6 +103,8 @@ static struct entry *entry_make(struct address_book *b, const struct addr *a, ui
 
 static void entry_fill(const struct address_book *b, struct entry *e, uint64_t now_ms)
 {
+    if (now_ms <= e->filled_ms)
+        return; // every loop has a clock of its own, some milliseconds apart
     double more = (double)(now_ms - e->filled_ms) * b->limits.connects_per_second / 1000.0;
     e->filled_ms = now_ms;
     e->tokens += more;
