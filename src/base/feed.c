@@ -232,6 +232,7 @@ bool feed_append(struct feed *f, struct str bytes, struct frame_info info)
     };
     ch->count++;
     ch->special |= info.special || info.class != FRAME_PUBLICATION;
+    ch->numbered |= info.offset != 0;
     f->head++;
     feed_mark(f, info.now_ns);
     return true;
@@ -334,7 +335,7 @@ static void cursor_note_offset(struct cursor *c, const struct chunk *ch, uint64_
 void cursor_advance(struct cursor *c, const struct chunk *ch, uint64_t next)
 {
     MUST(next <= c->feed->head);
-    if (ch != NULL)
+    if (ch != NULL && ch->numbered)
         cursor_note_offset(c, ch, next);
     c->next = next;
     if (next == c->feed->head)

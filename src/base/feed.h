@@ -52,7 +52,8 @@ struct chunk {
     uint32_t count;     // frames
     uint64_t first;     // number of its first frame
     const struct feed_ops *ops;
-    bool special; // some frame is not for everybody
+    bool special;  // some frame is not for everybody
+    bool numbered; // some frame has an offset
     _Alignas(8) char bytes[];
 };
 

@@ -35,11 +35,16 @@ static void published(void *ctx, const struct answer *a)
     native_call_free(call);
 }
 
+/* Who publishes, as everybody is told. Of somebody without a name there is nothing to tell but the
+ * number of his connection: only where the namespace wants it. */
 static bool info_write(const struct native_session *ns, struct str channel, struct buf *out)
 {
     char client[UUID_TEXT];
     const struct session *s = &ns->session;
     const struct subscription *sub = session_find(s, channel);
+    bool nameless = s->user.n == 0 && s->info.n == 0 && (sub == NULL || sub->info.n == 0);
+    if (nameless && !options_of(ns, channel)->anonymous_info)
+        return true;
     uuid_format(s->client, client);
     return client_info_write(out, (struct str){client, UUID_TEXT}, s->user, s->info,
                              sub != NULL ? sub->info : STR_NONE);

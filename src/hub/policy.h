@@ -19,6 +19,7 @@ struct channel_options {
     bool client_history;      // subscribers may read the history
     bool client_presence;     // subscribers may ask who is there
     bool recover;             // subscribers are told offset and epoch, and may recover
+    bool anonymous_info;      // what anonymous clients publish names them by their client id
     bool cache;               // a new subscriber gets the last publication at once
     bool durable;             // kept by the store
 };
