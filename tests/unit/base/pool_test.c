@@ -16,10 +16,15 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { KEEPS = 0 };
-#else
-enum { KEEPS = 1 };
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEPS 0
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define KEEPS 0
+#endif
+#ifndef KEEPS
+#define KEEPS 1
 #endif
 
 static void every_size_is_usable_and_aligned(void **state)
