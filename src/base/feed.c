@@ -433,8 +433,11 @@ struct cursor *feed_next(struct feed *f)
     }
     f->remaining--;
     struct cursor *c = f->cursors[f->rover++];
-    if (f->rover < f->cursor_count)
-        __builtin_prefetch(f->cursors[f->rover]);
+    /* The sends between two visits push everything out of the nearest cache. */
+    if (f->rover + 1 < f->cursor_count) {
+        __builtin_prefetch(f->cursors[f->rover + 1]);
+        __builtin_prefetch(f->cursors[f->rover]->sink);
+    }
     return c;
 }
 
