@@ -168,20 +168,11 @@ void slot_done_raw(struct slot *s, struct str result)
 
 /* ---- its start ---- */
 
-static bool tenant_ok(struct str tenant)
-{
-    for (size_t i = 0; i < tenant.n; i++) {
-        if ((unsigned char)tenant.p[i] <= ' ' || tenant.p[i] == 0x7f)
-            return false;
-    }
-    return tenant.n <= 255;
-}
-
 void slot_begin(struct slot *s, struct params *p)
 {
     if (p->tenant.n == 0)
         p->tenant = s->ask->api->default_tenant;
-    else if (!tenant_ok(p->tenant))
+    else if (!tenant_name_ok(p->tenant))
         params_fail(p, "tenant", "must be at most 255 bytes without spaces");
     if (p->wrong != NULL)
         slot_refuse(s, p->wrong_field, p->wrong);

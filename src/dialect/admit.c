@@ -102,6 +102,9 @@ static enum err tenant_decide(const struct endpoint *e, struct str asked, bool w
         asked = e->tenant;
     if (asked.n == 0)
         asked = own;
+    if (!tenant_name_ok(asked))
+        return refuse(id, ERR_BAD_REQUEST,
+                      "tenant: must be at most 255 bytes of UTF-8 without spaces");
     if (with_token && !str_eq(asked, own))
         return refuse(id, ERR_PERMISSION_DENIED, "tenant: not the one of the token");
     id->tenant = asked;
@@ -120,6 +123,9 @@ enum err admit(const struct endpoint *e, struct str token, struct str tenant_ask
         enum err err = auth_verify_connection(a->auth, token, now_s, &ret->claims);
         if (err != ERR_OK)
             return refuse(ret, err, ret->claims.reason);
+        if (!user_name_ok(ret->claims.user))
+            return refuse(ret, ERR_UNAUTHORIZED,
+                          "token: sub must be at most 255 bytes without control characters");
     }
     ret->user = ret->claims.user;
     ret->expire_at_s = ret->claims.expire_at_s;
@@ -157,7 +163,7 @@ enum err admit_subscription(const struct endpoint *e, const struct session *s, s
         return err == ERR_UNAUTHORIZED ? ERR_PERMISSION_DENIED : err;
     uuid_format(s->client, client);
     bool ok = str_eq(ret->user, s->user) && str_eq(ret->channel, channel);
-    ok = ok && (ret->tenant.n == 0 || str_eq(ret->tenant, s->tenant));
+    ok = ok && str_eq(ret->tenant.n > 0 ? ret->tenant : e->tenant, s->tenant);
     ok = ok && (ret->client.n == 0 || str_eq(ret->client, (struct str){client, UUID_TEXT}));
     if (ok)
         return ERR_OK;

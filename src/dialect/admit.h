@@ -34,7 +34,7 @@ struct identity {
 
 /* trusted: needs no token (it has shown an API key). ERR_UNAUTHORIZED: no token where one is
  * needed, or a bad one. ERR_TOKEN_EXPIRED. ERR_PERMISSION_DENIED: asks for a tenant that is not its
- * own. */
+ * own. ERR_BAD_REQUEST: for one that cannot be a tenant. */
 enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
                bool trusted, struct identity *ret);
 void identity_fini(struct identity *id);
@@ -44,7 +44,8 @@ enum err admit_again(const struct endpoint *e, const struct session *s, struct s
                      int64_t now_s, int64_t *ret_expire_at_s);
 
 /* A subscription token for this session and channel. ERR_OK: ret is to be released with
- * sub_claims_fini(). ERR_UNAUTHORIZED: it is good, but for somebody or something else. */
+ * sub_claims_fini(). ERR_UNAUTHORIZED: it is good, but for somebody or something else (one that
+ * says no tenant is for the endpoint's own). */
 enum err admit_subscription(const struct endpoint *e, const struct session *s, struct str token,
                             struct str channel, int64_t now_s, struct sub_claims *ret);
 

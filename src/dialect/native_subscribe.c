@@ -286,6 +286,8 @@ static void connect_refused(struct native_session *ns, const struct command *cmd
         native_reply_error(ns, cmd->id, err); // the client gets a new one and tries again
     else if (err == ERR_PERMISSION_DENIED)
         native_end(ns, CLOSE_PERMISSION_DENIED, 0, STR_NONE);
+    else if (err == ERR_BAD_REQUEST)
+        native_end(ns, CLOSE_BAD_REQUEST, 0, STR_NONE);
     else
         native_end(ns, err == ERR_UNAUTHORIZED ? CLOSE_INVALID_TOKEN : CLOSE_INTERNAL, 0, STR_NONE);
 }

@@ -50,6 +50,26 @@ bool policy_lets_subscribe(const struct policy *p, struct str channel, struct st
     return policy_of(p, channel)->client_subscribe;
 }
 
+static bool bytes_are_from(struct str s, unsigned char least)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < least || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+bool tenant_name_ok(struct str tenant)
+{
+    return tenant.n <= NAME_BYTES_MAX && bytes_are_from(tenant, ' ' + 1) && utf8_valid(tenant);
+}
+
+bool user_name_ok(struct str user)
+{
+    return user.n <= NAME_BYTES_MAX && bytes_are_from(user, ' ') && utf8_valid(user);
+}
+
 bool channel_name_ok(const struct policy *p, struct str channel, const char **ret_why)
 {
     *ret_why = NULL;
@@ -59,10 +79,7 @@ bool channel_name_ok(const struct policy *p, struct str channel, const char **re
         *ret_why = "channel: name is too long";
     else if (!utf8_valid(channel))
         *ret_why = "channel: name is not UTF-8";
-    for (size_t i = 0; *ret_why == NULL && i < channel.n; i++) {
-        unsigned char c = (unsigned char)channel.p[i];
-        if (c <= ' ' || c == 0x7f)
-            *ret_why = "channel: name has a space or control character";
-    }
+    else if (!bytes_are_from(channel, ' ' + 1))
+        *ret_why = "channel: name has a space or control character";
     return *ret_why == NULL;
 }

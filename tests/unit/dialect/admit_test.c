@@ -121,6 +121,38 @@ static void sign(struct buf *token, const struct token_spec *spec)
     assert_true(token_sign(STR(SECRET), spec, token));
 }
 
+static enum err try_names(struct str user, struct str tenant)
+{
+    struct buf token;
+    struct identity id;
+    buf_init(&token, 4096);
+    sign(&token, &(struct token_spec){.sub = user, .tenant = tenant});
+    enum err err = admit(&endpoint, buf_str(&token), STR_NONE, NOW_S, false, &id);
+    identity_fini(&id);
+    buf_fini(&token);
+    return err;
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    struct str wrong[] = {STR("a\0b"), STR("a\nb"), STR("\x7f"), {NULL, NAME_BYTES_MAX + 1}};
+    char tenant[32], longest[NAME_BYTES_MAX + 1];
+    memset(longest, 'a', sizeof(longest));
+    wrong[3].p = longest;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(try_names(wrong[i], STR("t")), ERR_UNAUTHORIZED);
+        assert_int_equal(try_names(STR("ana"), wrong[i]), ERR_BAD_REQUEST);
+    }
+    struct str fits = {longest, NAME_BYTES_MAX};
+    assert_int_equal(try_names(fits, fits), ERR_OK);
+    assert_int_equal(try_names(STR("Ana Maria"), STR("t")), ERR_OK);
+    assert_int_equal(try_names(STR("ana"), STR("t t")), ERR_BAD_REQUEST);
+    endpoint.tenant_from = TENANT_QUERY;
+    assert_int_equal(try("", "a\tb", tenant), ERR_BAD_REQUEST);
+    assert_int_equal(try("", "a\xff", tenant), ERR_BAD_REQUEST);
+}
+
 static void test_again(void **state)
 {
     (void)state;
@@ -159,6 +191,7 @@ static void test_subscriptions(void **state)
         {{.sub = STR("ana"), .channel = STR("c"), .expires_at_s = 5}, ERR_TOKEN_EXPIRED},
         {{.sub = STR("ana")}, ERR_PERMISSION_DENIED}, // a token of a connection
     };
+    struct session foreign = {.user = STR("ana"), .tenant = STR("x"), .client = {1}};
     struct buf t;
     buf_init(&t, 4096);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -169,6 +202,10 @@ static void test_subscriptions(void **state)
             fail_msg("row %zu: %d", i, (int)err);
         sub_claims_fini(&claims);
     }
+    struct sub_claims claims; // without a tenant: for the endpoint's own only
+    sign(&t, &rows[0].spec);
+    assert_int_equal(admit_subscription(&endpoint, &foreign, buf_str(&t), STR("c"), NOW_S, &claims),
+                     ERR_UNAUTHORIZED);
     buf_fini(&t);
 }
 
@@ -177,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_tenants, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_needs_a_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_subscriptions, set_up, tear_down),
     };
