@@ -1,6 +1,7 @@
 /*
  * fanout_test.c - the promise that the hot path allocates nothing after warm-up, counted: publish,
- * order, keep, encode, compress, fan out and write to real sockets, on one loop and across two.
+ * order, keep, encode, compress, fan out and write to real sockets, on one loop and across two;
+ * and what a thread may be left with that others have given back to.
  *
  * It is built without sanitizers: they take malloc() for themselves, and the pool keeps nothing
  * under them.
@@ -337,11 +338,47 @@ static void across_loops_nothing_is_allocated(void **state)
     world_end(w);
 }
 
+/* ---- what others give back to a thread that has gone quiet ---- */
+
+enum { BLOCK = 65536, MOST = 4 * POOL_KEEP_BYTES / BLOCK };
+
+static void *free_blocks(void *arg)
+{
+    void **blocks = arg;
+    for (int i = 0; i < 2 * MOST; i++)
+        pool_free(blocks[i]);
+    return NULL;
+}
+
+static void a_quiet_thread_does_not_collect_memory(void **state)
+{
+    (void)state;
+    static void *blocks[2 * MOST];
+    pthread_t thread;
+    for (int i = 0; i < 2 * MOST; i++)
+        blocks[i] = pool_alloc(BLOCK);
+    atomic_store(&calls, 0);
+    atomic_store(&counting, true);
+    assert_int_equal(pthread_create(&thread, NULL, free_blocks, blocks), 0);
+    pthread_join(thread, NULL);
+    atomic_store(&counting, false);
+    assert_in_range(atomic_load(&calls), MOST, MOST + 10); // the half of them
+    uint64_t misses = pool_misses();
+    for (int i = 0; i < MOST; i++)
+        blocks[i] = pool_alloc(BLOCK);
+    /* Of what has come back, it keeps what it may. */
+    assert_int_equal(pool_misses() - misses, MOST - POOL_KEEP_BYTES / BLOCK);
+    for (int i = 0; i < MOST; i++)
+        pool_free(blocks[i]);
+    pool_drop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(on_one_loop_nothing_is_allocated),
         cmocka_unit_test(across_loops_nothing_is_allocated),
+        cmocka_unit_test(a_quiet_thread_does_not_collect_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

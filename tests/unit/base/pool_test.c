@@ -132,41 +132,6 @@ static void blocks_come_home_from_other_threads(void **state)
     }
 }
 
-/* A thread that has gone quiet does not collect all memory of the process. */
-
-static void *free_all(void *arg)
-{
-    void **blocks = arg;
-    for (int i = 0; blocks[i] != NULL; i++)
-        pool_free(blocks[i]);
-    return NULL;
-}
-
-static void what_others_give_back_is_bounded(void **state)
-{
-    (void)state;
-    enum { BLOCK = 65536, MOST = 4 * POOL_KEEP_BYTES / BLOCK, COUNT = 2 * MOST };
-    static void *blocks[COUNT + 1];
-    pthread_t thread;
-    pool_drop();
-    for (int i = 0; i < COUNT; i++)
-        blocks[i] = pool_alloc(BLOCK);
-    assert_int_equal(pthread_create(&thread, NULL, free_all, blocks), 0);
-    pthread_join(thread, NULL);
-    uint64_t before = pool_misses();
-    void *one = pool_alloc(BLOCK); // looks at what has come back
-    if (KEEPS)
-        assert_int_equal(pool_misses(), before);
-    pool_free(one);
-    pool_drop();
-    before = pool_misses();
-    for (int i = 0; i < COUNT; i++)
-        blocks[i] = pool_alloc(BLOCK);
-    assert_int_equal(pool_misses() - before, COUNT); // nothing hides anywhere
-    free_all(blocks);
-    pool_drop();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,7 +139,6 @@ int main(void)
         cmocka_unit_test(what_was_given_back_is_used_again),
         cmocka_unit_test(what_is_kept_is_bounded),
         cmocka_unit_test(blocks_come_home_from_other_threads),
-        cmocka_unit_test(what_others_give_back_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
