@@ -104,6 +104,15 @@ void server_wait_turn(struct server *s)
     on_every_loop(s, NULL);
 }
 
+static void worker_take_origins(struct worker *w)
+{
+    const struct admission *a = admission_now(&w->server->admission);
+    for (int k = 0; k < 2; k++) {
+        if (w->http[k] != NULL)
+            http_server_set_origins(w->http[k], a->origins, a->origin_count);
+    }
+}
+
 bool server_reload(struct server *s, struct config *next, struct buf *ret_why)
 {
     struct admission *fresh = &s->admissions[!s->admission_index];
@@ -120,7 +129,7 @@ bool server_reload(struct server *s, struct config *next, struct buf *ret_why)
     atomic_store(&s->admission, fresh);
     node_set_policy(s->node, &next->policy);
     log_setup((enum log_level)next->log.level, next->log.json);
-    server_wait_turn(s); // nobody is just looking at the old ones
+    on_every_loop(s, worker_take_origins); // from here on nobody looks at the old ones
     admission_drop(&s->admissions[s->admission_index]);
     s->admission_index = !s->admission_index;
     s->reloaded = next;

@@ -110,7 +110,7 @@ struct http_options {
     uint32_t idle_timeout_ms; // keep-alive: 75 s
     uint32_t requests_per_connection_max;
     uint32_t out_max_bytes; // per connection, 256 KiB at least
-    /* What the two lists point to must outlive the server. */
+    /* What the two lists point to must outlive the server (origins can be replaced). */
     const struct str *origins; // allowed: "*": any, "https://*.example": one star. None: own only
     size_t origin_count;
     const struct str *trusted_proxies; // "10.0.0.0/8", "::1", "unix": X-Forwarded-For is believed
@@ -133,6 +133,9 @@ void http_server_drain(struct http_server *s);
 bool http_is_draining(const struct http_request *r);
 /* Ends every connection that is still HTTP's, at once. */
 void http_server_stop(struct http_server *s);
+/* From now on the origins of http_options are these. On the server's loop; the list must outlive
+ * the server, or the next such call. */
+void http_server_set_origins(struct http_server *s, const struct str *origins, size_t count);
 struct loop *http_server_loop(const struct http_server *s);
 
 struct http_stats {

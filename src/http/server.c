@@ -95,6 +95,12 @@ void http_server_stop(struct http_server *s)
     }
 }
 
+void http_server_set_origins(struct http_server *s, const struct str *origins, size_t count)
+{
+    s->options.origins = origins;
+    s->options.origin_count = count;
+}
+
 struct loop *http_server_loop(const struct http_server *s)
 {
     return s->flusher->loop;

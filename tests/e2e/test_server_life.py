@@ -73,3 +73,22 @@ def test_reload_keeps_what_is_wrong_out(start_recado):
     recado.signal(signal.SIGHUP)
     while "offset" in recado.publish("a:1", {}):
         os.sched_yield()
+
+
+def test_reload_takes_origins(start_recado):
+    recado = start_recado("auth: {origins: [https://first.example]}")
+    first, second = ({"Origin": f"https://{name}.example"} for name in ("first", "second"))
+
+    def may(origin):
+        return recado.post("/api/info", {}, headers=origin)[0] == 200
+
+    assert may(first) and not may(second)
+    for _ in range(3):  # what an earlier reload brought is given back
+        recado.write_config("auth: {origins: [https://second.example]}")
+        recado.signal(signal.SIGHUP)
+        while may(first) or not may(second):
+            os.sched_yield()
+        recado.write_config("auth: {origins: [https://first.example]}")
+        recado.signal(signal.SIGHUP)
+        while may(second) or not may(first):
+            os.sched_yield()

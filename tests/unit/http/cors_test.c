@@ -39,6 +39,24 @@ static void check(const struct rules *rules, const char *input, const char *cons
     world_end(&w);
 }
 
+static void test_replaced_origins(void **state)
+{
+    (void)state;
+    const char *ask = "GET /o HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\n\r\n";
+    struct http_world w;
+    world_begin(&w);
+    assert_true(http_router_add(w.router, 1u << HTTP_GET, "/o", route_allowed, NULL));
+    world_start(&w);
+    assert_true(saw(world_ask(&w, str_from(ask)), "\r\n\r\nno"));
+    http_server_set_origins(w.server, listed.origins, listed.count);
+    struct fake_peer *p = world_ask(&w, str_from(ask));
+    assert_true(saw(p, "\r\n\r\nyes"));
+    assert_true(saw(p, "Access-Control-Allow-Origin: https://app.example\r\n"));
+    http_server_set_origins(w.server, NULL, 0);
+    assert_true(saw(world_ask(&w, str_from(ask)), "\r\n\r\nno"));
+    world_end(&w);
+}
+
 #define ALL(...)         ((const char *const[]){__VA_ARGS__, NULL})
 #define GET_FROM(origin) "GET /o HTTP/1.1\r\nHost: h:80\r\nOrigin: " origin "\r\n\r\n"
 
@@ -143,11 +161,9 @@ static void test_names_of_strangers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_preflight),
-        cmocka_unit_test(test_refusals_can_be_read_by_pages),
-        cmocka_unit_test(test_overlong_lists),
-        cmocka_unit_test(test_names_of_strangers),
+        cmocka_unit_test(test_answers),        cmocka_unit_test(test_replaced_origins),
+        cmocka_unit_test(test_preflight),      cmocka_unit_test(test_refusals_can_be_read_by_pages),
+        cmocka_unit_test(test_overlong_lists), cmocka_unit_test(test_names_of_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
