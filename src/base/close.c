@@ -10,7 +10,7 @@ static const struct {
     uint16_t ws_code;
     struct str text;
 } close_info[CLOSE_REASON_COUNT] = {
-#define CLOSE(name, ws_code, text) [CLOSE_##name] = {#name, ws_code, {text, sizeof(text) - 1}},
+#define CLOSE(id, name, ws_code, text) [CLOSE_##id] = {name, ws_code, {text, sizeof(text) - 1}},
 #include "base/close.def"
 #undef CLOSE
 };

@@ -8,7 +8,7 @@
 #include "base/str.h"
 
 enum close_reason {
-#define CLOSE(name, ws_code, text) CLOSE_##name,
+#define CLOSE(id, name, ws_code, text) CLOSE_##id,
 #include "base/close.def"
 #undef CLOSE
     CLOSE_REASON_COUNT

@@ -116,7 +116,7 @@ void chunk_unref(struct chunk *ch)
 
 static void feed_count_bytes(struct feed *f, int64_t change)
 {
-    f->outflow->log_bytes += (uint64_t)change;
+    gauge_add(&f->outflow->log_bytes, change);
     bool was_crowded = f->bytes > f->bytes_max;
     f->bytes += (uint64_t)change;
     bool is_crowded = f->bytes > f->bytes_max;
@@ -168,7 +168,8 @@ static uint64_t feed_first_owed(const struct feed *f)
 static uint64_t feed_limit(const struct feed *f)
 {
     const struct outflow *o = f->outflow;
-    bool scarce = o->log_bytes_max > 0 && o->log_bytes > o->log_bytes_max;
+    uint64_t held = (uint64_t)gauge_get(&o->log_bytes);
+    bool scarce = o->log_bytes_max > 0 && held > o->log_bytes_max;
     return scarce ? f->bytes_max / FEED_SCARCE : f->bytes_max;
 }
 

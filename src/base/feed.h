@@ -14,6 +14,7 @@
 #define BASE_FEED_H
 
 #include "base/list.h"
+#include "base/stats.h"
 #include "base/str.h"
 
 struct feed;
@@ -24,7 +25,7 @@ struct outflow {
     struct list feeds;                         // feeds with cursors behind
     struct list sinks;                         // sinks with something of their own to write
     uint32_t crowded_count;                    // feeds over their limit: write before reading on
-    uint64_t log_bytes;                        // held by all feeds
+    struct gauge log_bytes;                    // held by all feeds; others may read it
     uint64_t log_bytes_max;                    // over it every feed keeps less; 0: no limit
     uint64_t delivered_count, delivered_bytes; // frames and bytes handed to the kernel
 };

@@ -174,7 +174,7 @@ uint32_t hub_session_count(const struct hub *hub);
 struct hub_stats {
     uint64_t sessions, users; // a user counts once on every loop it is connected to
     uint64_t channels, subscriptions, publishes, publish_bytes, joins, leaves;
-    uint64_t recovered, not_recovered, resyncs, overruns, duplicates, refused, feed_bytes;
+    uint64_t recovered, not_recovered, resyncs, overruns, duplicates, refused;
 };
 /* From any thread: the sums of all loops. */
 void node_read_stats(const struct node *n, struct hub_stats *ret);

@@ -92,6 +92,10 @@ static uint64_t own_bytes_waiting(const struct flusher *f)
 {
     return atomic_load_explicit(&f->own_bytes_waiting, memory_order_relaxed);
 }
+static uint64_t log_bytes(const struct flusher *f)
+{
+    return (uint64_t)gauge_get(&f->outflow.log_bytes);
+}
 static uint64_t open_count(const struct flusher *f)
 {
     return atomic_load_explicit(&f->open_count, memory_order_relaxed);
@@ -170,7 +174,7 @@ static void put_hub(struct buf *b, const struct metrics_source *src)
     put_counter(b, "recado_overruns_total", "Subscribers that fell off the log of a channel.",
                 h.overruns);
     put_gauge(b, "recado_feed_bytes", "Encoded events kept for subscribers that are behind.",
-              h.feed_bytes);
+              sum(src, log_bytes));
 }
 
 static void put_latency(struct buf *b, const struct metrics_source *src)

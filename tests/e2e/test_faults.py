@@ -614,7 +614,7 @@ def test_a_thousand_slow_readers_without_history_are_closed(start_recado):
         for end in crowd.hear("read", 200):
             assert end["code"] in (3008, 1006) and 0 < end["got"] < last
         until("they are gone", lambda: recado.metrics()["recado_connections"] < 10)
-        assert closes(recado, "SLOW") >= SLOW_COUNT
+        assert closes(recado, "slow") >= SLOW_COUNT
 
 
 @pytest.mark.parametrize("channel", ["kept:1", "unkept:1"])
@@ -684,7 +684,7 @@ def test_slow_replies_end_their_own_session(start_recado):
         with contextlib.suppress(OSError):
             for _ in range(200):
                 wire.send(frame(TEXT, '{"id":7,"history":{"channel":"h:1","limit":-1}}'))
-        until("it is closed", lambda: closes(recado, "SLOW") >= 1)
+        until("it is closed", lambda: closes(recado, "slow") >= 1)
         healthy.watch()
         assert resident_bytes(recado.process) - before < 16 * MIB
 
@@ -848,7 +848,7 @@ def test_vanished_peers(start_recado):
     with Healthy(recado) as healthy, Crowd("idle", recado, count=200, channel="gone:1") as crowd:
         crowd.hear("ready")
         crowd.signal(signal.SIGSTOP)
-        until("they are ended", lambda: closes(recado, "NO_PONG") >= 200)
+        until("they are ended", lambda: closes(recado, "no_pong") >= 200)
         until("and gone", lambda: recado.metrics()["recado_connections"] < 10)
         healthy.watch()
         crowd.signal(signal.SIGCONT)

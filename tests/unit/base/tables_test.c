@@ -56,7 +56,7 @@ static void closes_keep_their_numbers(void **state)
     assert_int_equal(close_code(CLOSE_NO_PONG), 3012);
     assert_int_equal(close_code(CLOSE_INVALID_TOKEN), 3500);
     assert_int_equal(close_code(CLOSE_BAD_REQUEST), 3501);
-    assert_string_equal(close_name(CLOSE_SLOW), "SLOW");
+    assert_string_equal(close_name(CLOSE_SLOW), "slow");
     assert_true(str_eq(close_text(CLOSE_SLOW), STR("slow")));
 }
 

@@ -204,7 +204,7 @@ static void refuses_bad_heads(void **state)
         wire_frame(&w, FIN | WS_OP_TEXT, STR("ok"));
         wire_head(&w, h->first, h->len, h->length_bytes, !h->unmasked);
         print_message("%s\n", h->name);
-        check(&w, "T:ok;!BAD_FRAME;");
+        check(&w, "T:ok;!bad_frame;");
         buf_fini(&w);
     }
 }
@@ -215,11 +215,11 @@ static void refuses_a_new_message_inside_another(void **state)
     WIRE(w);
     wire_frame(&w, WS_OP_TEXT, STR("one"));
     wire_frame(&w, FIN | WS_OP_TEXT, STR("two"));
-    check(&w, "!BAD_FRAME;");
+    check(&w, "!bad_frame;");
     buf_clear(&w);
     wire_frame(&w, WS_OP_BINARY, STR("one"));
     wire_frame(&w, WS_OP_BINARY, STR("two"));
-    check(&w, "!BAD_FRAME;");
+    check(&w, "!bad_frame;");
     buf_fini(&w);
 }
 
@@ -228,14 +228,14 @@ static void refuses_what_is_too_long_by_its_head(void **state)
     (void)state;
     WIRE(w);
     wire_head(&w, FIN | WS_OP_TEXT, MESSAGE_MAX + 1, 8, true);
-    check(&w, "!TOO_BIG;");
+    check(&w, "!too_big;");
     buf_clear(&w);
     wire_head(&w, FIN | WS_OP_BINARY, INT64_MAX, 8, true);
-    check(&w, "!TOO_BIG;");
+    check(&w, "!too_big;");
     buf_clear(&w);
     wire_frame(&w, WS_OP_TEXT, STR("12345678"));
     wire_head(&w, FIN | WS_OP_CONTINUATION, MESSAGE_MAX - 7, 8, true);
-    check(&w, "!TOO_BIG;");
+    check(&w, "!too_big;");
     buf_fini(&w);
 }
 
@@ -244,20 +244,20 @@ static void refuses_bad_text_at_its_first_bad_byte(void **state)
     (void)state;
     WIRE(w);
     wire_frame(&w, FIN | WS_OP_TEXT, STR("a\xed\xa0\x80z"));
-    check(&w, "!BAD_UTF8;");
+    check(&w, "!bad_utf8;");
     buf_clear(&w);
     wire_frame(&w, FIN | WS_OP_TEXT, STR("half \xe2\x82"));
-    check(&w, "!BAD_UTF8;");
+    check(&w, "!bad_utf8;");
     buf_clear(&w);
     wire_frame(&w, WS_OP_TEXT, STR("half \xe2\x82"));
     wire_frame(&w, FIN | WS_OP_CONTINUATION, STR_NONE);
-    check(&w, "!BAD_UTF8;");
+    check(&w, "!bad_utf8;");
     buf_clear(&w);
     wire_head(&w, WS_OP_TEXT, 1000, 2, true); // the rest never comes: the verdict does not wait
     char c = '\xf5';
     ws_mask(&c, 1, wire_key, 0);
     assert_true(buf_add_char(&w, c));
-    check(&w, "!BAD_UTF8;");
+    check(&w, "!bad_utf8;");
     buf_fini(&w);
 }
 
@@ -275,10 +275,10 @@ static void takes_deflated_messages_when_agreed(void **state)
     buf_clear(&w);
     wire_frame(&w, RSV1 | WS_OP_TEXT, STR("x"));
     wire_frame(&w, FIN | RSV1 | WS_OP_CONTINUATION, STR("y"));
-    check_as(&r, &w, "!BAD_FRAME;");
+    check_as(&r, &w, "!bad_frame;");
     buf_clear(&w);
     wire_frame(&w, FIN | RSV1 | WS_OP_PING, STR("x"));
-    check_as(&r, &w, "!BAD_FRAME;");
+    check_as(&r, &w, "!bad_frame;");
     buf_fini(&w);
 }
 
@@ -290,7 +290,7 @@ static void reads_a_servers_frames(void **state)
     wire_head(&w, FIN | WS_OP_TEXT, 2, 0, false);
     assert_true(buf_add(&w, STR("hi")));
     wire_frame(&w, FIN | WS_OP_TEXT, STR("masked"));
-    check_as(&r, &w, "T:hi;!BAD_FRAME;");
+    check_as(&r, &w, "T:hi;!bad_frame;");
     buf_fini(&w);
 }
 
@@ -306,8 +306,8 @@ static void reads_close_frames(void **state)
 {
     (void)state;
     check_close(STR_NONE, "close0:;");
-    check_close(STR("\x03"), "!BAD_FRAME;");
-    check_close(STR("\x03\xe8\xed\xa0\x80"), "!BAD_UTF8;");
+    check_close(STR("\x03"), "!bad_frame;");
+    check_close(STR("\x03\xe8\xed\xa0\x80"), "!bad_utf8;");
     check_close(STR("\x13\x87maximum"), "close4999:maximum;");
     static const unsigned good[] = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010,
                                     1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999};
@@ -321,7 +321,7 @@ static void reads_close_frames(void **state)
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char code[2] = {(char)(bad[i] >> 8), (char)bad[i]};
-        check_close((struct str){code, 2}, "!BAD_FRAME;");
+        check_close((struct str){code, 2}, "!bad_frame;");
     }
 }
 

@@ -427,7 +427,7 @@ static void back_ends_control_sessions(void **state)
     p.verb = CONTROL_DISCONNECT;
     p.reason = CLOSE_FORCE_DISCONNECT;
     hub_control(w->hub, &p, keep_answer, &r);
-    assert_told(a, "disconnect FORCE_DISCONNECT 0\n");
+    assert_told(a, "disconnect force_disconnect 0\n");
     p.user = STR_NONE; // nobody is named: nobody is meant
     hub_control(w->hub, &p, keep_answer, &r);
     assert_int_equal(r.affected, 0);
@@ -509,7 +509,7 @@ static void a_slow_session_is_resynchronised(void **state)
     }
     assert_int_equal(lines, 3001); // every one, once, in order
     fake_read(plain);
-    assert_told(plain, "disconnect SLOW 0\n"); // has no history to come back from
+    assert_told(plain, "disconnect slow 0\n"); // has no history to come back from
     fake_close(f);
     fake_close(plain);
     fake_free(f);

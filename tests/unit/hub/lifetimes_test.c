@@ -193,7 +193,7 @@ static void a_stream_without_history_is_not_resumed(void **state)
     node_set_policy(w->node, &changed);
     publish_to(w, 0, "news:1", "", &a);
     cursor_lose(f->sink.cursors);
-    assert_told(f, "disconnect INSUFFICIENT_STATE 0\n");
+    assert_told(f, "disconnect insufficient_state 0\n");
     fake_close(f);
     fake_free(f);
     world_end(w);

@@ -147,6 +147,7 @@ static void test_figures(void **state)
     metrics_observe(&w.figures, 9000000000); // above all
     atomic_fetch_add(&w.source.refused_connections, 3);
     atomic_fetch_add(&w.flusher.closes[CLOSE_SLOW], 2);
+    gauge_add(&w.flusher.outflow.log_bytes, 4096);
     get(&w, "/none");
     const char *page = get(&w, "/metrics");
     assert_non_null(strstr(page, "Content-Type: text/plain; version=0.0.4"));
@@ -159,8 +160,9 @@ static void test_figures(void **state)
     assert_line(page, "recado_subscriptions 1");
     assert_line(page, "recado_publishes_total 1");
     assert_line(page, "recado_publish_bytes_total 5");
-    assert_line(page, "recado_closes_total{reason=\"SLOW\"} 2");
-    assert_line(page, "recado_closes_total{reason=\"TOO_MANY_ERRORS\"} 0");
+    assert_line(page, "recado_feed_bytes 4096");
+    assert_line(page, "recado_closes_total{reason=\"slow\"} 2");
+    assert_line(page, "recado_closes_total{reason=\"too_many_errors\"} 0");
     assert_line(page, "recado_recoveries_total{result=\"recovered\"} 0");
     assert_line(page, "recado_http_requests_total{status=\"4xx\"} 1");
     assert_line(page, "recado_publish_to_write_seconds_bucket{le=\"5e-05\"} 1");
