@@ -66,7 +66,7 @@ static bool is_limited(const struct address_book *b, const struct addr *a)
 {
     if (b->limits.connections_max == 0 && b->limits.connects_per_second == 0)
         return false;
-    return !addr_is_loopback(a);
+    return !a->unlimited && !addr_is_loopback(a);
 }
 
 static void address_key(const struct addr *a, uint8_t ret[17])
@@ -162,7 +162,7 @@ void address_book_leave(struct address_book *b, const struct addr *a)
         return;
     pthread_mutex_lock(&b->lock);
     struct entry *e = entry_find(b, a);
-    if (e != NULL && e->count > 0) // those of internal addresses were never noted
+    if (e != NULL && e->count > 0)
         e->count--;
     pthread_mutex_unlock(&b->lock);
 }

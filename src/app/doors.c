@@ -66,8 +66,11 @@ void doors_close(struct server *s)
         struct tls_context *tls = atomic_exchange(&d->tls, NULL);
         if (tls != NULL)
             tls_context_unref(tls);
-        if (d->fd >= 0)
-            listen_socket_forget(&d->addr);
+        if (d->fd < 0)
+            continue;
+        if (!d->fd_given)
+            close(d->fd);
+        listen_socket_forget(&d->addr);
     }
     free(s->doors);
     s->doors = NULL;
@@ -147,7 +150,9 @@ void door_accepted(struct listener *l, int fd, const struct addr *peer)
     struct knocker *k = l->ctx;
     struct server *s = k->worker->server;
     struct tls_context *context = atomic_load_explicit(&k->door->tls, memory_order_acquire);
-    if (k->door->internal) {
+    struct addr from = *peer;
+    from.unlimited = k->door->internal;
+    if (from.unlimited) {
         atomic_fetch_add(&s->connections, 1); // counted, but never refused
     } else if (!may_enter(s, k->worker, peer)) {
         refuse(s, fd, context != NULL);
@@ -156,7 +161,7 @@ void door_accepted(struct listener *l, int fd, const struct addr *peer)
     struct tls *tls = context != NULL ? tls_create(context, fd) : NULL;
     if (context != NULL && tls == NULL)
         close(fd);
-    else if (http_server_accept(k->worker->http[k->door->internal], fd, peer, tls))
+    else if (http_server_accept(k->worker->http[k->door->internal], fd, &from, tls))
         return;
-    leave(s, peer); // no memory
+    leave(s, &from); // no memory
 }

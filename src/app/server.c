@@ -88,6 +88,7 @@ static bool make_workers(struct server *s, struct buf *ret_why)
         w->loop = loop_create(i);
         if (w->loop == NULL || !flusher_init(&w->flusher, w->loop)) {
             buf_add_format(ret_why, "cannot make loop %u\n", i);
+            loop_destroy(&w->loop); // only those that are counted are taken apart
             return false;
         }
         s->worker_count++;

@@ -20,7 +20,8 @@ struct server;
 /* One configured address. */
 struct door {
     struct listen_addr addr;
-    int fd; // of the first loop
+    int fd; // of the first loop; this one's until fd_given
+    bool fd_given;
     bool internal;
     struct tls_context *_Atomic tls; // NULL: plain
     struct str cert, key;            // files, for the reload

@@ -24,6 +24,8 @@ static bool open_knocker(struct worker *w, unsigned index, struct door *d, struc
     int fd = d->fd;
     if (w != w->server->workers)
         fd = listen_socket_again(&d->addr, d->fd, text, sizeof(text));
+    else
+        d->fd_given = true;
     if (fd < 0) {
         buf_add_format(ret_why, "%s\n", text);
         return false;

@@ -12,6 +12,7 @@
 /* A peer, kept small: an idle connection has one of these. */
 struct addr {
     uint8_t family; // AF_INET, AF_INET6, AF_UNIX, or 0: unknown
+    bool unlimited; // it came in where no limit holds
     uint16_t port;
     uint8_t ip[16]; // 4 of them for AF_INET
 };

@@ -35,6 +35,19 @@ static struct address_book *book_make(uint32_t most, uint32_t per_second, uint32
     return b;
 }
 
+static void some_are_never_limited(void **state)
+{
+    (void)state;
+    struct address_book *b = book_make(1, 0, 0);
+    struct addr limited = v4(1), inner = limited;
+    inner.unlimited = true;
+    assert_true(address_book_enter(b, &limited, 0));
+    assert_true(address_book_enter(b, &inner, 0));
+    address_book_leave(b, &inner); // gives nobody else's place away
+    assert_false(address_book_enter(b, &limited, 0));
+    address_book_destroy(&b);
+}
+
 static void connections_are_counted(void **state)
 {
     (void)state;
@@ -156,6 +169,7 @@ static void threads_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(some_are_never_limited),
         cmocka_unit_test(connections_are_counted),
         cmocka_unit_test(a_network_of_ipv6_is_one_address),
         cmocka_unit_test(loopback_is_not_limited),
