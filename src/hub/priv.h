@@ -203,6 +203,10 @@ void answer_error(answer_fn *done, void *ctx, enum err e, const char *why);
 /* Leaving: tells the home that sub is gone. quiet: the connection broke, presence may wait. */
 void subscription_leave_home(struct subscription *sub, bool quiet);
 void subscription_end(struct subscription *sub, bool quiet);
+/* One that has ended, and that nobody waits for any more. */
+void subscription_free(struct subscription *sub);
+/* What was read from the history goes through the same filter as what comes from the log. */
+void subscription_filter_missed(const struct subscription *sub, struct request *r);
 /* The next round of what a subscription has missed; see session_ops.resync. */
 void subscription_resync(struct subscription *sub);
 

@@ -223,7 +223,7 @@ static void subscription_unlink(struct subscription *sub)
     count_down(&s->hub->counters.subscriptions, 1);
 }
 
-static void subscription_free(struct subscription *sub)
+void subscription_free(struct subscription *sub)
 {
     filter_destroy(&sub->filter);
     free(sub);
@@ -293,20 +293,6 @@ static void subscribe_failed(struct request *r)
     count_up(&r->origin->counters.refused, 1);
 }
 
-/* What was read from the history goes through the same filter as what comes from the log. */
-static void filter_missed(const struct subscription *sub, struct request *r)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->pub_count; i++) {
-        struct publication *p = r->pubs[i];
-        if (!is_excluded(p, sub->session) && (sub->filter == NULL || filter_match(sub->filter, p)))
-            r->pubs[n++] = p;
-        else
-            publication_unref(p);
-    }
-    r->pub_count = n;
-}
-
 /* More was missed than one answer holds: the rest follows when this has been written. */
 static void continue_by_resync(struct request *r)
 {
@@ -344,7 +330,7 @@ static void subscribe_back(struct request *r)
     r->answer.recoverable = sub->recoverable;
     r->answer.positioned = r->answer.position.epoch != 0;
     continue_by_resync(r);
-    filter_missed(sub, r);
+    subscription_filter_missed(sub, r);
     r->answer.publication_count = r->pub_count;
 }
 
@@ -452,80 +438,4 @@ void hub_subscribe(struct session *s, const struct subscribe_params *p, answer_f
         request_round(r);
     else
         request_home(r);
-}
-
-/* ---- rounds of what was missed ---- */
-
-struct resync_verb {
-    uint64_t offset;
-};
-
-static void resync_at_home(struct request *r, struct hub *home)
-{
-    const struct resync_verb *v = r->verb;
-    struct channel *ch = channel_find(home, r->key);
-    if (ch == NULL || policy_of(hub_rules(home), key_name(r->key))->history_count == 0) {
-        r->answer.err = ERR_UNRECOVERABLE_POSITION; // nothing is kept, or no longer
-        return;
-    }
-    r->answer.position = (struct position){ch->offset, ch->epoch};
-    r->pubs = history_after(ch, v->offset,
-                            (struct recover_limits){RECOVER_ROUND_COUNT, RECOVER_ROUND_BYTES},
-                            &r->pub_count);
-    bool whole = r->pub_count > 0 ? r->pubs[0]->offset == v->offset + 1 : v->offset == ch->offset;
-    if (!whole)
-        r->answer.err = ERR_UNRECOVERABLE_POSITION;
-}
-
-static void resync_back(struct request *r)
-{
-    struct subscription *sub = r->subscription;
-    struct session *s = r->session;
-    const struct resync_verb *v = r->verb;
-    if (sub->state == SUBSCRIPTION_ENDED) {
-        subscription_free(sub);
-        return;
-    }
-    if (r->answer.err != ERR_OK) {
-        sub->resyncing = false;
-        s->ops->disconnect(s, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE);
-        return;
-    }
-    uint64_t last = r->pub_count > 0 ? r->pubs[r->pub_count - 1]->offset : v->offset;
-    bool complete = last >= r->answer.position.offset;
-    sub->cursor.lost = false;
-    cursor_skip(&sub->cursor); // what came into the log meanwhile is in the answer, or in the next
-    sub->cursor.offset = last;
-    filter_missed(sub, r);
-    if (r->pub_count > 0)
-        s->ops->resync(s, sub, r->pubs, r->pub_count);
-    sub->resyncing = false; // until here whoever ends it leaves it to us
-    if (sub->state == SUBSCRIPTION_ENDED) {
-        subscription_free(sub);
-        return;
-    }
-    if (!complete) {
-        cursor_lose(&sub->cursor);
-        sink_wake(s->hub->outflow, s->sink);
-    }
-}
-
-void subscription_resync(struct subscription *sub)
-{
-    struct session *s = sub->session;
-    if (sub->resyncing)
-        return;
-    struct request *r = request_make(s->hub, sizeof(struct resync_verb), sub->fanout->node.key);
-    if (r == NULL) {
-        s->ops->disconnect(s, CLOSE_INTERNAL, 0, STR_NONE);
-        return;
-    }
-    count_up(&s->hub->counters.resyncs, 1);
-    *(struct resync_verb *)r->verb = (struct resync_verb){sub->cursor.offset};
-    sub->resyncing = true;
-    r->subscription = sub;
-    r->session = session_ref(s);
-    r->run = resync_at_home;
-    r->finish = resync_back;
-    request_home(r);
 }
