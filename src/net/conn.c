@@ -6,7 +6,8 @@
  *       end of a turn.
  *   I2. out is NULL when nothing of its own waits: an idle connection holds no buffer.
  *   I3. the descriptor is watched for both directions, edge-triggered, from birth to close; the
- *       sink is blocked from a short write until the kernel says that there is room.
+ *       sink is blocked from a short write until the kernel says that there is room, or, when it
+ * had no memory, until the flusher tries again.
  */
 #include "net/conn.h"
 

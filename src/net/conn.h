@@ -51,6 +51,7 @@ struct conn {
     uint8_t state;  // enum conn_state, written by conn_go() only
     uint8_t reason; // enum close_reason
     bool reading_paused, in_handler, saw_end;
+    bool starved; // blocked because the kernel had no memory: the flusher tries again
     struct timer linger;
     struct addr peer;
     struct grave grave;
@@ -103,7 +104,8 @@ struct flusher {
     struct loop *loop;
     struct outflow outflow;
     struct list conns;
-    char *read_buf; // shared by all connections of the loop
+    char *read_buf;     // shared by all connections of the loop
+    struct timer retry; // armed while a connection is starved
     _Atomic uint64_t bytes_in, bytes_out, sends, frames_out, own_bytes_waiting;
     _Atomic uint64_t open_count;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT];

@@ -29,6 +29,7 @@
 enum { VISITS_A_TURN = 128, VISIT_BYTES = 32768, VISIT_PIECES = 48, CURSORS_A_FEED_VISIT = 8 };
 /* While a feed is over its limit, input waits longer: its publishers are too fast. */
 enum { VISITS_CROWDED = 16 * VISITS_A_TURN };
+enum { STARVED_RETRY_MS = 20 };
 
 /* What one visit gathers: the pieces of feeds stand behind the own bytes, in order. */
 struct gather {
@@ -218,6 +219,26 @@ static bool would_block(int e)
     return e == EAGAIN || e == EWOULDBLOCK || e == ENOBUFS;
 }
 
+void conn_starve(struct conn *c)
+{
+    c->sink.blocked = c->starved = true;
+    if (!timer_armed(&c->flusher->retry))
+        timer_arm(c->flusher->loop, &c->flusher->retry, STARVED_RETRY_MS);
+}
+
+static void retry_starved(struct timer *t)
+{
+    struct flusher *f = container_of(t, struct flusher, retry);
+    list_each(it, &f->conns)
+    {
+        struct conn *c = container_of(it, struct conn, link);
+        if (!c->starved)
+            continue;
+        c->starved = c->sink.blocked = false;
+        sink_wake(&f->outflow, &c->sink);
+    }
+}
+
 static void flush_with(struct conn *c, struct cursor *walked)
 {
     struct gather g;
@@ -234,12 +255,15 @@ static void flush_with(struct conn *c, struct cursor *walked)
         conn_failed(c, c->tls != NULL && errno == EPROTO ? CLOSE_TLS_FAILED : CLOSE_PEER_GONE);
         return;
     }
+    bool starved = n < 0 && errno == ENOBUFS;
     size_t sent = n > 0 ? (size_t)n : 0;
     stat_add(&c->flusher->sends, 1);
     stat_add(&c->flusher->bytes_out, sent);
     size_t left = take_out(c, take_tail(c, sent));
     take_pieces(c, &g, left);
-    if (sent < g.bytes || (c->tls != NULL && tls_pending(c->tls)))
+    if (starved)
+        conn_starve(c);
+    else if (sent < g.bytes || (c->tls != NULL && tls_pending(c->tls)))
         c->sink.blocked = true;
     else if (g.more || c->sink.has_lost)
         sink_wake(&c->flusher->outflow, &c->sink);
@@ -330,6 +354,7 @@ bool flusher_init(struct flusher *f, struct loop *l)
     outflow_init(&f->outflow);
     list_init(&f->work.link);
     list_init(&f->conns);
+    timer_init(&f->retry, retry_starved);
     f->read_buf = malloc(READ_BUF_BYTES);
     if (f->read_buf == NULL)
         return false;
@@ -348,6 +373,7 @@ void flusher_abort_all(struct flusher *f, enum close_reason reason)
 void flusher_fini(struct flusher *f)
 {
     loop_remove_work(&f->work);
+    timer_cancel(&f->retry);
     free(f->read_buf);
     f->read_buf = NULL;
 }

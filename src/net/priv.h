@@ -16,6 +16,9 @@ static inline void stat_add(_Atomic uint64_t *counter, uint64_t n)
                           memory_order_relaxed);
 }
 
+/* The kernel had no memory for what c has to send, and will not say when it has: c is blocked until
+ * the flusher tries again. */
+void conn_starve(struct conn *c);
 /* One visit: writes as much as one send takes. */
 void flush_visit(struct conn *c);
 /* Nothing of its own is left to write. */

@@ -392,9 +392,32 @@ static void a_handler_writes_to_others(void **state)
     world_end(w);
 }
 
+/* No event follows when the kernel has memory again: what waited leaves all the same. */
+static void a_starved_connection_is_tried_again(void **state)
+{
+    (void)state;
+    struct world *w = world_make();
+    struct peer *p = peer_make(w);
+    turns(w, 2); // the first event says that there is room
+    conn_starve(&p->conn);
+    assert_true(conn_send(&p->conn, STR("later")));
+    assert_int_equal(peer_read(p, 5), 0);
+    assert_true(timer_armed(&w->flusher.retry));
+    for (int i = 0; i < 1000 && p->got.len == 0; i++) {
+        loop_turn(w->loop, 100);
+        peer_read(p, 5);
+    }
+    assert_true(str_eq(buf_str(&p->got), STR("later")));
+    assert_false(p->conn.sink.blocked);
+    assert_false(timer_armed(&w->flusher.retry));
+    peer_end(p);
+    world_end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_starved_connection_is_tried_again),
         cmocka_unit_test(all_input_is_read),
         cmocka_unit_test(the_end_comes_behind_all_input),
         cmocka_unit_test(a_pause_holds_input_back),
