@@ -672,6 +672,7 @@ def test_slow_event_streams(start_recado):
         assert stuck.read_to_end().count(b"data: ") < count
 
 
+@pytest.mark.release  # sanitizers keep what was freed
 def test_slow_replies_end_their_own_session(start_recado):
     """Who asks for much and reads nothing is closed as slow when client.out_max is reached."""
     recado = start_recado("client: {out_max: 256KiB}\nnamespaces: {h: {history: 1000}}")
