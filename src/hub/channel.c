@@ -109,7 +109,7 @@ static uint64_t channel_next_look_ms(const struct channel *ch)
         uint64_t ttl_ms = channel_policy(ch)->history_ttl_ms;
         in_ms = sooner(in_ms, ttl_ms > 0 ? ttl_ms : UINT64_MAX);
     }
-    if (ch->presence != NULL && ch->presence->gone_count > 0)
+    if (ch->presence != NULL && !list_empty(&ch->presence->gone))
         in_ms = sooner(in_ms, policy->presence_grace_ms);
     if (ch->idempotency != NULL)
         in_ms = sooner(in_ms, policy->idempotency_ttl_ms);

@@ -1,8 +1,9 @@
 /*
  * presence.c - who is in one channel.
  *
- * Always true between two calls: a member is in by_client and in all, or in neither; gone_count is
- * the number of members with gone_at_ms set.
+ * Always true between two calls: a member is in by_client and in all, or in neither; it is in gone
+ * if and only if gone_at_ms is set, and only then in gone_by_user. No join and no departure walks
+ * the list: a whole channel may go and come back at once.
  */
 #include "hub/presence.h"
 
@@ -13,8 +14,9 @@
 void presence_init(struct presence *p)
 {
     map_init(&p->by_client, UINT32_MAX);
+    map_init(&p->gone_by_user, UINT32_MAX);
     list_init(&p->all);
-    p->gone_count = 0;
+    list_init(&p->gone);
 }
 
 void presence_fini(struct presence *p)
@@ -22,6 +24,7 @@ void presence_fini(struct presence *p)
     while (!list_empty(&p->all))
         presence_remove(p, container_of(p->all.next, struct present, link));
     map_fini(&p->by_client);
+    map_fini(&p->gone_by_user);
 }
 
 struct present *presence_find(const struct presence *p, const uint8_t client[16])
@@ -34,7 +37,9 @@ void presence_remove(struct presence *p, struct present *m)
 {
     map_remove(&p->by_client, &m->node);
     list_remove(&m->link);
-    p->gone_count -= m->gone_at_ms != 0;
+    list_remove(&m->gone_link);
+    if (m->gone_found)
+        map_remove(&p->gone_by_user, &m->gone_node);
     free(m);
 }
 
@@ -42,8 +47,10 @@ void presence_mark_gone(struct presence *p, struct present *m, uint64_t now_ms)
 {
     if (m->gone_at_ms != 0)
         return;
-    m->gone_at_ms = now_ms;
-    p->gone_count++;
+    m->gone_at_ms = now_ms > 0 ? now_ms : 1;
+    list_add(&p->gone, &m->gone_link);
+    m->gone_node.key = m->user;
+    m->gone_found = m->user.n > 0 && map_add(&p->gone_by_user, &m->gone_node);
 }
 
 bool presence_let_go(struct present *m)
@@ -55,29 +62,15 @@ bool presence_let_go(struct present *m)
 
 uint64_t presence_first_gone_ms(const struct presence *p)
 {
-    uint64_t first_ms = 0;
-    if (p->gone_count == 0)
+    if (list_empty(&p->gone))
         return 0;
-    list_each(it, &p->all)
-    {
-        uint64_t ms = container_of(it, struct present, link)->gone_at_ms;
-        if (ms != 0 && (first_ms == 0 || ms < first_ms))
-            first_ms = ms;
-    }
-    return first_ms;
+    return container_of(p->gone.next, struct present, gone_link)->gone_at_ms;
 }
 
 static struct present *find_gone(const struct presence *p, struct str user)
 {
-    if (p->gone_count == 0 || user.n == 0)
-        return NULL;
-    list_each(it, &p->all)
-    {
-        struct present *m = container_of(it, struct present, link);
-        if (m->gone_at_ms != 0 && str_eq(m->user, user))
-            return m;
-    }
-    return NULL;
+    struct map_node *n = user.n > 0 ? map_find(&p->gone_by_user, user) : NULL;
+    return n != NULL ? container_of(n, struct present, gone_node) : NULL;
 }
 
 bool presence_add(struct presence *p, const uint8_t client[16], struct str user, struct str info,
@@ -97,6 +90,7 @@ bool presence_add(struct presence *p, const uint8_t client[16], struct str user,
     m->channel_info = str_put(&at, channel_info);
     m->node.key = (struct str){(const char *)m->client, 16};
     list_init(&m->link);
+    list_init(&m->gone_link);
     if (!map_add(&p->by_client, &m->node)) {
         free(m);
         return false;

@@ -12,8 +12,11 @@ struct present {
     struct map_node node; // by client id (16 bytes)
     struct list link;     // in arrival order
     uint8_t client[16];
-    uint64_t gone_at_ms; // loop clock: left without saying so; 0: is here
-    uint32_t count;      // subscriptions that show it: two while an old one is still leaving
+    struct map_node gone_node; // by user, when gone and of a user
+    struct list gone_link;     // when gone
+    bool gone_found;           // gone_node is in the map: memory may have been short
+    uint64_t gone_at_ms;       // loop clock: left without saying so; 0: is here
+    uint32_t count;            // subscriptions that show it: two while an old one is still leaving
     struct str user, info, channel_info;
     char bytes[];
 };
@@ -21,7 +24,9 @@ struct present {
 struct presence {
     struct map by_client;
     struct list all;
-    uint32_t gone_count; // of those that left without saying so
+    /* Those that left without saying so. */
+    struct map gone_by_user;
+    struct list gone; // who went first stands first
 };
 
 void presence_init(struct presence *p);
