@@ -114,8 +114,8 @@ struct bench {
     const char *mode, *protocol_name;
     struct url url;
     uint64_t conn_count, size, window, rate, time_ms, warmup_ms, sample_count, opening_max;
-    uint64_t server_pid;
-    bool spin;
+    uint64_t server_pid, source_first;
+    bool spin, deflate, insecure;
     struct cli_out out;
     const struct cli_spec *spec;
 
@@ -134,6 +134,7 @@ struct bench {
 
     uint64_t opened, ready, lost;
     uint64_t deliveries, bytes, published, completed, disorder;
+    uint64_t deflated; // of the deliveries
     bool running, measuring, failed;
     bool ordered;          // a sampled connection gets every number once, in order
     uint32_t *received_by; // BENCH_RING: how many subscribers have message k

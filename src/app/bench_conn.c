@@ -139,6 +139,16 @@ static void take_steps(struct bench *b, struct bench_conn *c)
         set_open(b, c);
 }
 
+/* Nobody keeps a window between messages, so that one compressed frame can serve all subscribers.
+ * The publisher offers nothing: what it sends is not compressed. */
+static struct str offers_of(const struct bench *b, const struct bench_conn *c)
+{
+    if (!b->deflate || c->publisher)
+        return STR_NONE;
+    return STR("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+               "client_no_context_takeover\r\n");
+}
+
 static void send_request(struct bench *b, struct bench_conn *c)
 {
     struct url u = b->url;
@@ -153,7 +163,7 @@ static void send_request(struct bench *b, struct bench_conn *c)
              c->publisher ? b->protocol.publish_path : b->protocol.path);
     buf_init(&request, EARLY_MAX);
     c->state = BENCH_OPENING;
-    if (c->early != NULL && wire_add_request(&request, &u, STR_NONE, key))
+    if (c->early != NULL && wire_add_request(&request, &u, offers_of(b, c), key))
         bench_send(b, c, buf_str(&request));
     else
         bench_lost(b, c, "out of memory");
@@ -186,7 +196,10 @@ static void go_on_tls(struct bench *b, struct bench_conn *c)
     if (ret == 1)
         send_request(b, c);
     else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
-        bench_lost(b, c, "the TLS handshake failed");
+        bench_lost(b, c,
+                   SSL_get_verify_result(c->stream.ssl) != X509_V_OK
+                       ? "the server's certificate is not good for its name; see --insecure"
+                       : "the TLS handshake failed");
 }
 
 static void connected(struct bench *b, struct bench_conn *c)

@@ -65,7 +65,7 @@ bool bench_init(struct bench *b)
         return false;
     if (b->server_pid > 0 && !proc_exists((pid_t)b->server_pid))
         return bench_fail(b, "--pid: there is no process %llu", (unsigned long long)b->server_pid);
-    b->tls = b->url.tls ? stream_tls_context(false) : NULL;
+    b->tls = b->url.tls ? stream_tls_context(!b->insecure) : NULL;
     b->read_buf = malloc(READ_SIZE);
     b->conns = calloc(b->conn_count, sizeof(*b->conns));
     b->received_by = calloc(BENCH_RING, sizeof(*b->received_by));

@@ -24,7 +24,7 @@ static const char help[] =
     "  recado bench connections -n 100000 --time 60s --pid $(pidof recado) --json\n"
     "\n"
     "The URL is ws://127.0.0.1:8000 when none is given; a path of its own replaces the\n"
-    "subscribers' path of the protocol. Certificates of wss:// are not checked.\n"
+    "subscribers' path of the protocol.\n"
     "\n"
     "  -n, --connections N     subscribers or connections (100)\n"
     "  -s, --size BYTES        of a message (64)\n"
@@ -35,7 +35,10 @@ static const char help[] =
     "      --pid PID           the server's process: its CPU time and memory\n"
     "      --samples N         subscribers whose latency is looked at (64)\n"
     "      --opening N         connections being opened at a time (256)\n"
+    "      --source-first K    to 127.x.x.x: come from 127.0.0.(2+K) and up, 8000 from each (0)\n"
+    "      --deflate           offer compression; what comes compressed is only counted\n"
     "      --spin              never sleep: the server then pays for no wake-ups\n"
+    "      --insecure          do not check the server's certificate\n"
     "      --json              one line of JSON\n"
     "how the server is spoken with:\n"
     "  -p, --protocol NAME     native, plain (/sub gets what /pub is sent) or socketio\n"
@@ -62,6 +65,7 @@ static const struct {
 } modes[] = {{"fanout", bench_fanout}, {"echo", bench_echo}, {"connections", bench_connections}};
 
 enum { MODE_COUNT = sizeof(modes) / sizeof(modes[0]), CONNECTIONS_MAX = 4000000 };
+enum { SOURCES_MAX = 60000 }; // 127.0.0.2 and up: all of them are this machine's
 
 /* What is wrong, a constant; NULL: nothing. */
 static const char *check_numbers(const struct bench *b)
@@ -76,6 +80,8 @@ static const char *check_numbers(const struct bench *b)
         return "--rate should be 100000000 at most";
     if (b->opening_max < 1)
         return "--opening should be 1 at least";
+    if (b->source_first > SOURCES_MAX)
+        return "--source-first should be 60000 at most";
     if (b->time_ms < 1)
         return "--time should be 1ms at least";
     return NULL;
@@ -171,7 +177,10 @@ int cli_bench(int argc, char **argv)
                                          {"pid", 0, CLI_U64, &b->server_pid},
                                          {"samples", 0, CLI_U64, &b->sample_count},
                                          {"opening", 0, CLI_U64, &b->opening_max},
+                                         {"source-first", 0, CLI_U64, &b->source_first},
+                                         {"deflate", 0, CLI_FLAG, &b->deflate},
                                          {"spin", 0, CLI_FLAG, &b->spin},
+                                         {"insecure", 0, CLI_FLAG, &b->insecure},
                                          {"json", 0, CLI_FLAG, &o.json},
                                          {"protocol", 'p', CLI_TEXT, &o.protocol},
                                          {"channel", 0, CLI_TEXT, &o.channel},
