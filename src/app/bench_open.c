@@ -2,7 +2,8 @@
  * bench_open.c - opens all connections of a load generator, a bounded number at a time.
  *
  * Every 8000 connections come from another source address (127.0.0.2, .3, ...): one address has
- * not many more ports, and the kernel's search gets slow when a third of them is taken.
+ * not many more ports, and the kernel's search gets slow when a third of them is taken. Several
+ * generators on one machine begin at different addresses (source_first).
  */
 #include "app/bench.h"
 
@@ -26,7 +27,8 @@ static bool bind_source(const struct bench *b, int fd, uint64_t index)
     memcpy(&target, &b->target, sizeof(target));
     if (ntohl(target.sin_addr.s_addr) >> 24 != 127)
         return true;
-    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(index / PER_ADDRESS));
+    in.sin_addr.s_addr =
+        htonl(INADDR_LOOPBACK + 1 + (uint32_t)(b->source_first + index / PER_ADDRESS));
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
     return bind(fd, (struct sockaddr *)&in, sizeof(in)) == 0;
 }

@@ -2,7 +2,8 @@
  * bench_read.c - finds the messages in what a connection receives.
  *
  * What counts is a message at least as long as the published JSON: whatever carries it is that
- * long; pings, acknowledgements and answers are shorter than its least size.
+ * long; pings, acknowledgements and answers are shorter than its least size. A compressed frame is
+ * one message: it is counted, and nobody looks into it.
  *
  * Always true between two calls: skip bytes of the current frame are still to come; head holds the
  * first bytes of a frame head that was cut.
@@ -48,6 +49,7 @@ static unsigned finish(struct bench *b, struct bench_conn *c)
     uint32_t n = c->length;
     bool counts = n >= (c->deflated ? DEFLATED_MIN : b->size);
     c->length = 0;
+    b->deflated += counts && c->deflated && b->running;
     if (b->protocol.pong != NULL && n > 0 && n <= PING_MAX && !c->publisher)
         bench_send_frame(b, c, WIRE_TEXT, str_from(b->protocol.pong));
     if (c->sample != NULL) {
@@ -124,7 +126,7 @@ unsigned bench_count(struct bench *b, struct bench_conn *c, struct str bytes)
         size_t n = bytes.n < c->skip ? bytes.n : (size_t)c->skip;
         struct str part = {bytes.p, n};
         bool data = c->opcode < WIRE_CLOSE;
-        if (data && b->protocol.lines)
+        if (data && b->protocol.lines && !c->deflated)
             count += extend_lines(b, c, part);
         else if (data)
             extend(b, c, part);

@@ -7,6 +7,7 @@ struct figures {
     double seconds, per_s, messages_per_s, mbytes_per_s;
     double server_s, softirq_s, per_cpu_s, server_load, client_load;
     double p50_us, p99_us, p999_us, max_us;
+    double deflated_part; // of all messages that came
     unsigned long long messages, deliveries, samples, backlog;
 };
 
@@ -32,6 +33,7 @@ static struct figures figure_out(const struct bench *b, const struct bench_snaps
         .p99_us = (double)latency_quantile(&b->latency, 0.99) / 1e3,
         .p999_us = (double)latency_quantile(&b->latency, 0.999) / 1e3,
         .max_us = (double)b->latency.max / 1e3,
+        .deflated_part = b->deliveries > 0 ? (double)b->deflated / (double)b->deliveries : 0,
         .messages = to->completed - from->completed,
         .deliveries = to->deliveries - from->deliveries,
         .samples = b->latency.count,
@@ -55,6 +57,8 @@ static void print_json(const struct bench *b, const struct figures *f)
         printf("\"server_cpu_s\":%.4f,\"ksoftirqd_s\":%.4f,\"server_load\":%.3f,"
                "\"deliveries_per_cpu_s\":%.0f,",
                f->server_s, f->softirq_s, f->server_load, f->per_cpu_s);
+    if (b->deflate)
+        printf("\"deflated_part\":%.3f,", f->deflated_part);
     printf("\"client_load\":%.3f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,"
            "\"samples\":%llu,\"backlog\":%llu,\"disorder\":%llu}\n",
            f->client_load, f->p50_us, f->p99_us, f->p999_us, f->max_us, f->samples,
@@ -75,6 +79,9 @@ static void print_text(const struct bench *b, const struct figures *f)
     printf("  deliveries/s    %s%12.0f%s   %.1f MB/s\n", bold, f->per_s, plain, f->mbytes_per_s);
     printf("  latency         p50 %.1f us   p99 %.1f us   p99.9 %.1f us   max %.1f us\n", f->p50_us,
            f->p99_us, f->p999_us, f->max_us);
+    if (b->deflate)
+        printf("  compressed      %11.1f%%   of the messages: these have no latency\n",
+               f->deflated_part * 100);
     if (b->server_pid > 0)
         printf("  server CPU      %11.1f%%   (ksoftirqd %.1f%%)   %.0f deliveries per CPU second\n",
                f->server_load * 100, f->softirq_s / f->seconds * 100, f->per_cpu_s);

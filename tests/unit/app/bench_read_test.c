@@ -152,6 +152,29 @@ static void test_disorder_is_seen(void **state)
     close_stage(&s);
 }
 
+/* A newline among compressed bytes divides nothing. */
+static void test_a_compressed_frame_is_one_message(void **state)
+{
+    (void)state;
+    struct stage s;
+    struct buf wire;
+    buf_init(&wire, 4096);
+    open_stage(&s, true);
+    add_frame(&wire, 0xc1, STR("\x01\n compressed \n bytes"));
+    add_frame(&wire, 0xc1, STR("\x02 short"));
+    for (size_t cut = 0; cut <= wire.len; cut++) {
+        s.b->deflated = 0;
+        unsigned n = feed(&s, (struct str){wire.p, cut});
+        n += feed(&s, (struct str){wire.p + cut, wire.len - cut});
+        assert_int_equal(n, 1);
+        assert_int_equal(s.b->deflated, 1);
+    }
+    assert_int_equal(s.b->disorder, 0);
+    assert_int_equal(s.b->latency.count, 0);
+    buf_fini(&wire);
+    close_stage(&s);
+}
+
 static void test_a_close_or_nonsense_ends_the_connection(void **state)
 {
     static const char *const wires[] = {"\x88\x02\x03\xe8", "\x81\x81zzzzz", "\xf1\x01y"};
@@ -171,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_cut),
         cmocka_unit_test(test_disorder_is_seen),
+        cmocka_unit_test(test_a_compressed_frame_is_one_message),
         cmocka_unit_test(test_a_close_or_nonsense_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
