@@ -25,17 +25,6 @@ void log_setup(enum log_level least, bool json)
     atomic_store(&log_json, json);
 }
 
-bool log_level_parse(struct str s, enum log_level *ret)
-{
-    for (int i = 0; i <= LOG_NONE; i++) {
-        if (str_eq(s, str_from(level_names[i]))) {
-            *ret = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool log_enabled(enum log_level level)
 {
     return (int)level >= atomic_load_explicit(&log_least, memory_order_relaxed);

@@ -12,7 +12,6 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NONE };
 
 /* json: one JSON object a line, for machines. A line under way may still be of the old form. */
 void log_setup(enum log_level least, bool json);
-bool log_level_parse(struct str s, enum log_level *ret);
 bool log_enabled(enum log_level level);
 
 /* Control characters and invalid UTF-8 in the text are escaped, so that input cannot forge a

@@ -167,14 +167,6 @@ uint64_t str_hash(struct str s, uint64_t seed)
     return mix(h ^ w ^ ((uint64_t)s.n << 56), 0xe7037ed1a0b428dbu);
 }
 
-bool str_eq_secret(struct str a, struct str b)
-{
-    unsigned char diff = a.n != b.n;
-    for (size_t i = 0; i < a.n; i++)
-        diff |= (unsigned char)((unsigned char)a.p[i] ^ (unsigned char)(b.n ? b.p[i % b.n] : 0));
-    return diff == 0;
-}
-
 char *str_dup(struct str s)
 {
     char *z = malloc(s.n + 1);

@@ -74,9 +74,6 @@ bool str_to_bytes(struct str s, uint64_t *ret_bytes);
 /* Not for adversaries on its own: maps seed it at random. */
 uint64_t str_hash(struct str s, uint64_t seed);
 
-/* Same length and bytes, in a time that depends on the length of a only: for secrets. */
-bool str_eq_secret(struct str a, struct str b);
-
 /* A copy with a terminator, to free(); NULL when memory has run out. */
 char *str_dup(struct str s);
 

@@ -157,12 +157,6 @@ void tls_context_keep_tickets(struct tls_context *ctx, const struct tls_context 
     ERR_clear_error();
 }
 
-struct tls_context *tls_context_ref(struct tls_context *ctx)
-{
-    atomic_fetch_add_explicit(&ctx->refs, 1, memory_order_relaxed);
-    return ctx;
-}
-
 void tls_context_unref(struct tls_context *ctx)
 {
     if (ctx == NULL || atomic_fetch_sub_explicit(&ctx->refs, 1, memory_order_acq_rel) != 1)
@@ -396,11 +390,6 @@ ssize_t tls_sendv(struct tls *t, const struct iovec *iov, int n)
 bool tls_pending(const struct tls *t)
 {
     return !t->failed && (t->pending != NULL || t->handshake_blocked);
-}
-
-bool tls_has_input(const struct tls *t)
-{
-    return !t->failed && SSL_pending(t->ssl) > 0;
 }
 
 bool tls_kernel_send(const struct tls *t)

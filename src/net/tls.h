@@ -1,5 +1,6 @@
 /* tls.h - TLS 1.2 and 1.3 by OpenSSL under a connection.
- * Thread:  a context is made and replaced on the main thread and shared (referenced) by all loops;
+ * Thread:  a context is made and replaced on the main thread and used by all loops; connections
+ *          made from it outlive it;
  *          a struct tls belongs to its connection's loop.
  * Memory:  tls_context is counted; tls frees its own buffers while idle (SSL_MODE_RELEASE_BUFFERS).
  * Failure: tls_context_create() says what was wrong with which file; the others return errno-like
@@ -19,7 +20,6 @@ struct tls;
  * has it. NULL: ret_why (why_size bytes) has the reason with the file's name. */
 struct tls_context *tls_context_create(const char *cert_file, const char *key_file, char *ret_why,
                                        size_t why_size);
-struct tls_context *tls_context_ref(struct tls_context *ctx);
 void tls_context_unref(struct tls_context *ctx);
 /* After a reload, before ctx is used: tickets that the old context gave out stay good. */
 void tls_context_keep_tickets(struct tls_context *ctx, const struct tls_context *old);
@@ -35,8 +35,6 @@ void tls_destroy(struct tls **tp);
 ssize_t tls_recv(struct tls *t, char *p, size_t n);
 ssize_t tls_sendv(struct tls *t, const struct iovec *iov, int n);
 bool tls_pending(const struct tls *t);
-/* Bytes OpenSSL has already decrypted and not handed out: read on before waiting for the socket. */
-bool tls_has_input(const struct tls *t);
 /* The handshake is done and the kernel encrypts what is sent: plain sendmsg() may be used. */
 bool tls_kernel_send(const struct tls *t);
 /* Sends the close alert, if it can be sent at once. */

@@ -116,7 +116,6 @@ static void levels_are_kept(void **state)
 {
     (void)state;
     char at[LOG_LINE_MAX];
-    enum log_level level = LOG_ERROR;
     log_setup(LOG_WARN, false);
     assert_true(log_enabled(LOG_WARN) && log_enabled(LOG_ERROR));
     assert_false(log_enabled(LOG_INFO) || log_enabled(LOG_DEBUG));
@@ -124,10 +123,6 @@ static void levels_are_kept(void **state)
     assert_true(logged(LOG_WARN, "told", at, sizeof(at)).n > 0);
     log_setup(LOG_NONE, false);
     assert_int_equal(logged(LOG_ERROR, "not told", at, sizeof(at)).n, 0);
-    assert_true(log_level_parse(STR("debug"), &level) && level == LOG_DEBUG);
-    assert_true(log_level_parse(STR("none"), &level) && level == LOG_NONE);
-    assert_false(log_level_parse(STR("loud"), &level) || log_level_parse(STR("DEBUG"), &level));
-    assert_int_equal(level, LOG_NONE);
 }
 
 int main(void)

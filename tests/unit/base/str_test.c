@@ -28,19 +28,6 @@ static void compared(void **state)
     assert_false(str_starts(STR("proj"), STR("project:")));
 }
 
-static void secrets_compared(void **state)
-{
-    (void)state;
-    assert_true(str_eq_secret(STR("secret"), STR("secret")));
-    assert_true(str_eq_secret(STR_NONE, STR_NONE));
-    assert_false(str_eq_secret(STR("secret"), STR("secreT")));
-    assert_false(str_eq_secret(STR("secret"), STR("Secret")));
-    assert_false(str_eq_secret(STR("secret"), STR("secre")));
-    assert_false(str_eq_secret(STR("secretsecret"), STR("secret"))); // b repeats to a, but is not a
-    assert_false(str_eq_secret(STR("secret"), STR_NONE));
-    assert_false(str_eq_secret(STR_NONE, STR("secret")));
-}
-
 static void cut_and_trimmed(void **state)
 {
     (void)state;
@@ -180,11 +167,10 @@ static void duplicated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compared),        cmocka_unit_test(secrets_compared),
-        cmocka_unit_test(cut_and_trimmed), cmocka_unit_test(found),
-        cmocka_unit_test(numbers_read),    cmocka_unit_test(durations_read),
-        cmocka_unit_test(sizes_read),      cmocka_unit_test(hashed),
-        cmocka_unit_test(duplicated),
+        cmocka_unit_test(compared),       cmocka_unit_test(cut_and_trimmed),
+        cmocka_unit_test(found),          cmocka_unit_test(numbers_read),
+        cmocka_unit_test(durations_read), cmocka_unit_test(sizes_read),
+        cmocka_unit_test(hashed),         cmocka_unit_test(duplicated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
