@@ -65,7 +65,7 @@ void doors_close(struct server *s)
         struct door *d = &s->doors[i];
         struct tls_context *tls = atomic_exchange(&d->tls, NULL);
         if (tls != NULL)
-            tls_context_unref(tls);
+            tls_context_free(tls);
         if (d->fd < 0)
             continue;
         if (!d->fd_given)
@@ -102,7 +102,7 @@ bool doors_reload_tls(struct server *s, struct buf *ret_why)
         server_wait_turn(s); // nobody is just taking an old one
     for (size_t i = 0; fresh != NULL && i < s->door_count; i++) {
         if (fresh[i] != NULL)
-            tls_context_unref(fresh[i]);
+            tls_context_free(fresh[i]);
     }
     free(fresh);
     return ok;

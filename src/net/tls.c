@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -25,7 +24,6 @@
 enum { TLS_RECORD_MAX = 16384, TLS_TICKET_KEYS_MAX = 256 };
 
 struct tls_context {
-    atomic_uint refs;
     SSL_CTX *ssl;
 };
 
@@ -135,7 +133,6 @@ struct tls_context *tls_context_create(const char *cert_file, const char *key_fi
     if (!load_files(ssl, cert_file, key_file, ret_why, why_size))
         goto fail;
     ctx->ssl = ssl;
-    atomic_init(&ctx->refs, 1);
     return ctx;
 
 fail:
@@ -157,9 +154,9 @@ void tls_context_keep_tickets(struct tls_context *ctx, const struct tls_context 
     ERR_clear_error();
 }
 
-void tls_context_unref(struct tls_context *ctx)
+void tls_context_free(struct tls_context *ctx)
 {
-    if (ctx == NULL || atomic_fetch_sub_explicit(&ctx->refs, 1, memory_order_acq_rel) != 1)
+    if (ctx == NULL)
         return;
     SSL_CTX_free(ctx->ssl);
     free(ctx);

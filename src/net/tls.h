@@ -2,7 +2,8 @@
  * Thread:  a context is made and replaced on the main thread and used by all loops; connections
  *          made from it outlive it;
  *          a struct tls belongs to its connection's loop.
- * Memory:  tls_context is counted; tls frees its own buffers while idle (SSL_MODE_RELEASE_BUFFERS).
+ * Memory:  tls_context_free() ends a context for new connections only; tls frees its own buffers
+ *          while idle (SSL_MODE_RELEASE_BUFFERS).
  * Failure: tls_context_create() says what was wrong with which file; the others return errno-like
  *          results as send() and recv() do. */
 #ifndef NET_TLS_H
@@ -20,7 +21,7 @@ struct tls;
  * has it. NULL: ret_why (why_size bytes) has the reason with the file's name. */
 struct tls_context *tls_context_create(const char *cert_file, const char *key_file, char *ret_why,
                                        size_t why_size);
-void tls_context_unref(struct tls_context *ctx);
+void tls_context_free(struct tls_context *ctx);
 /* After a reload, before ctx is used: tickets that the old context gave out stay good. */
 void tls_context_keep_tickets(struct tls_context *ctx, const struct tls_context *old);
 

@@ -294,7 +294,7 @@ static void check_version(int version, size_t step, const char *name)
     p.step = 65536;
     say_both_ways(&p);
     pair_close(&p);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 static void test_both_versions_at_every_cut(void **state)
@@ -322,7 +322,7 @@ static void test_old_versions_are_refused(void **state)
     assert_int_equal(errno, EPROTO);
     assert_false(tls_pending(p.server));
     pair_close(&p);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 static void test_alpn(void **state)
@@ -344,7 +344,7 @@ static void test_alpn(void **state)
     SSL_set_alpn_protos(p.client, (const unsigned char *)"\x02h2", 3);
     assert_false(shake_hands(&p));
     pair_close(&p);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 static void test_plain_text_is_a_protocol_error(void **state)
@@ -358,7 +358,7 @@ static void test_plain_text_is_a_protocol_error(void **state)
     assert_int_equal(server_recv(&p, &c, 1), -1);
     assert_int_equal(errno, EPROTO);
     pair_close(&p);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 static void test_the_peers_end_is_an_end(void **state)
@@ -384,7 +384,7 @@ static void test_the_peers_end_is_an_end(void **state)
     assert_int_equal(server_recv(&p, &c, 1), 0);
     tls_shutdown(p.server);
     pair_close(&p);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 static void test_a_record_read_in_pieces_is_input(void **state)
@@ -401,7 +401,7 @@ static void test_a_record_read_in_pieces_is_input(void **state)
     assert_int_equal(server_recv(&p, got, 3), 3);
     assert_int_equal(server_recv(&p, got, 8), 5);
     pair_close(&p);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 /* A stream of bytes that are a function of their place, in pieces of odd sizes, into a socket that
@@ -455,7 +455,7 @@ static void test_what_is_taken_arrives_once_and_in_order(void **state)
     assert_int_equal(sent, TOTAL);
     assert_false(tls_pending(p.server));
     pair_close(&p);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 static bool resumes(struct tls_context *ctx, int version)
@@ -484,7 +484,7 @@ static void check_resumption(int version)
 
     struct tls_context *second = load("cert2.pem", "key2.pem");
     tls_context_keep_tickets(second, first);
-    tls_context_unref(first);
+    tls_context_free(first);
     if (kept_session == NULL) { // TLS 1.2 renews no ticket: get one
         pair_open(&p, second, version, NULL);
         assert_true(shake_hands(&p));
@@ -499,8 +499,8 @@ static void check_resumption(int version)
     }
     struct tls_context *stranger = load("cert.pem", "key.pem");
     assert_false(resumes(stranger, version));
-    tls_context_unref(stranger);
-    tls_context_unref(second);
+    tls_context_free(stranger);
+    tls_context_free(second);
     SSL_SESSION_free(kept_session);
     kept_session = NULL;
 }
@@ -518,8 +518,8 @@ static void test_a_connection_outlives_its_context(void **state)
     struct pair p;
     struct tls_context *ctx = load("cert.pem", "key.pem");
     pair_open(&p, ctx, TLS1_3_VERSION, NULL);
-    tls_context_unref(ctx);
-    tls_context_unref(NULL);
+    tls_context_free(ctx);
+    tls_context_free(NULL);
     assert_true(shake_hands(&p));
     say_both_ways(&p);
     pair_close(&p);
@@ -567,7 +567,7 @@ static void check_idle_bytes(int version)
     assert_true(each < BYTES_MAX);
     for (int i = 0; i < COUNT; i++)
         pair_close(&pairs[i]);
-    tls_context_unref(ctx);
+    tls_context_free(ctx);
 }
 
 static void test_an_idle_connection_is_small(void **state)
