@@ -392,3 +392,55 @@ async def test_shutdown_tells_to_come_back(server):
         await wire.connect()
         server.stop()
         assert await wire.close_code() == (3001, "shutdown")
+
+
+async def test_an_api_key_opens_what_needs_a_token(start_recado):
+    server = start_recado(CONFIG.replace(
+        "auth: {", 'auth: { require_token: true, api_keys: ["the key"],'))
+    async with Wire(server) as wire:
+        await wire.send({"id": 1, "connect": {"headers": {"X-API-Key": "another key"}}})
+        assert await wire.close_code() == (3500, "invalid token")
+    async with Wire(server) as wire:
+        await wire.connect(headers={"X-API-Key": "the key"})
+        answer = await wire.ask({"id": 2, "subscribe": {"channel": "closed:a"}})
+        assert "subscribe" in answer
+
+
+async def test_what_is_meant_for_a_user_reaches_nobody_else(server):
+    async with Wire(server) as ana, Wire(server) as bob:
+        await ana.connect(token=token("ana"))
+        await bob.connect(token=token("bob"))
+        assert "subscribe" in await ana.ask({"id": 2, "subscribe": {"channel": "user:ana"}})
+        for channel in ("user:ana", "user:*"):
+            answer = await bob.ask({"id": 2, "subscribe": {"channel": channel}})
+            assert answer["error"]["code"] == 103
+
+
+async def test_nothing_leaves_before_the_connect_reply(start_recado):
+    """Channels that the token brings live on several loops, and their events come all the time."""
+    server = start_recado("loops: 3\n" + CONFIG)
+    channels = [f"open:{i}" for i in range(12)]
+    jwt_of_all = token("ana", channels=channels)
+    stop = asyncio.Event()
+
+    async def publish():
+        while not stop.is_set():
+            await asyncio.to_thread(server.api, "/api/broadcast",
+                                    {"channels": channels, "data": 1})
+
+    publishing = asyncio.ensure_future(publish())
+    try:
+        for _ in range(20):
+            async with Wire(server) as wire:
+                await wire.send({"id": 1, "connect": {"token": jwt_of_all}})
+                reply = await wire.next()
+                at = {c: s.get("offset", 0) for c, s in reply["connect"]["subs"].items()}
+                assert sorted(at) == sorted(channels)
+                for _ in range(30):
+                    push = (await wire.next())["push"]
+                    if "pub" in push:
+                        assert push["pub"]["offset"] == at[push["channel"]] + 1
+                        at[push["channel"]] += 1
+    finally:
+        stop.set()
+        await publishing

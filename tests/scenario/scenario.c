@@ -134,6 +134,7 @@ static void option_namespace(struct play *p, struct str name, struct str words)
     ns->name = str_eq(name, STR("default")) ? STR("") : name;
     ns->options = (struct channel_options){.history_bytes = 1 << 20,
                                            .client_subscribe = true,
+                                           .anonymous_info = true,
                                            .client_history = true,
                                            .client_presence = true,
                                            .recover = true};
