@@ -4,6 +4,7 @@
 must agree. Either gets one core for itself.
 """
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -98,22 +99,28 @@ class Own:
         sub, pub = PATHS[server.protocol]
         # A message on a WebSocket publishes with Nchan too.
         protocol = "plain" if server.protocol == "nchan" else server.protocol
-        c = [self.path, "bench", work.mode, "--json", "--pid", str(running.pid),
-             "--time", f"{work.time_s:g}"]
-        if work.mode == "echo":
-            return c + ["--url", base + server.echo, "--connections", str(work.subs),
-                        "--size", str(work.size), "--window", str(work.window),
-                        "--warmup", f"{work.warm_s:g}"]
-        c += ["--url", base + sub, "--protocol", protocol]
+        c = [self.path, "bench", work.mode, base + (server.echo if work.mode == "echo" else sub),
+             "--connections", str(work.subs), "--time", f"{work.time_s * 1000:.0f}ms",
+             "--pid", str(running.pid), "--json"]
+        if work.tls and self.checks_certificates():
+            c += ["--insecure"]  # the certificate of the run is signed by nobody
+        if work.mode != "echo":
+            c += ["--protocol", protocol]
         if work.mode == "connections":
-            c += ["--connections", str(work.subs)] + (["--insecure"] if work.tls else [])
-            return c
-        c += ["--subs", str(work.subs), "--size", str(work.size),
-              "--warmup", f"{work.warm_s:g}"]
-        c += ["--rate", f"{work.rate:g}"] if work.rate else ["--window", str(work.window)]
-        if pub != sub:
-            c += ["--publish-url", base + pub]
+            return c + ["--source-first", str(work.source)]
+        c += ["--size", str(work.size), "--warmup", f"{work.warm_s * 1000:.0f}ms"]
+        c += ["--rate", f"{work.rate:.0f}"] if work.rate else ["--window", str(work.window)]
+        c += ["--spin"] if work.spin else []
+        if work.mode == "fanout" and pub != sub:
+            c += ["--publish-path", pub]
         return c + (["--deflate"] if work.deflate else [])
+
+    @functools.cache
+    def checks_certificates(self):
+        """An older program does not, and knows no --insecure."""
+        done = subprocess.run([self.path, "bench", "--help"], capture_output=True, text=True,
+                              check=False)
+        return "--insecure" in done.stdout
 
 
 def choose(text, recado):

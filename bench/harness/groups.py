@@ -79,7 +79,9 @@ def stall(o):
 def deflate(o):
     for size in o.sizes or ((512,) if o.quick else (512, 4096)):
         for window in o.windows or (1, 16):
-            work = Work(subs=1000, size=size, window=window, time_s=o.time, deflate=True)
+            # A server with a compressor for each client makes them all for the first message.
+            work = Work(subs=1000, size=size, window=window, time_s=max(1, o.time), warm_s=1,
+                        deflate=True)
             yield Cell("deflate", work)
 
 

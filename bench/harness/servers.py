@@ -82,7 +82,8 @@ def known(recado):
     ]
 
 
-PEER = re.compile(r"^(?P<name>[\w-]+)=(?P<what>.+?),(?P<port>\d+)(?P<more>(,\w+=[^,]+)*)$")
+PEER = re.compile(r"^(?P<name>[\w-]+)=(?P<what>.+?),(?P<port>\d+)(?P<more>(,\w+=[^,]+)*)$",
+                  re.DOTALL)
 
 
 def parse_peer(text):
