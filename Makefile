@@ -10,7 +10,7 @@ build: ## build build/recado, optimised
 	@test -f build/build.ninja || cmake --preset release
 	@cmake --build build --parallel $(JOBS)
 
-run: build ## build, then serve http://127.0.0.1:8000 with its data in ./recado-data
+run: build ## build, then serve on LISTEN (127.0.0.1:8000), with its data in DATA (recado-data)
 	@exec build/recado serve --listen $(LISTEN) --data $(DATA)
 
 test: ## build in three ways and run every test; the last line counts them
