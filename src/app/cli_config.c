@@ -14,7 +14,7 @@ extern char **environ;
 enum { TEXT_MAX_BYTES = 4 * 1024 * 1024 };
 
 static const char help[] =
-    "Usage: recado config check   [-c FILE] [--KEY VALUE]...\n"
+    "usage: recado config check   [-c FILE] [--KEY VALUE]...\n"
     "       recado config print   [-c FILE] [--KEY VALUE]...\n"
     "       recado config default\n"
     "       recado config doc\n"
@@ -27,7 +27,7 @@ static const char help[] =
     "Every key is a flag (--http.head_max=32KiB) and a variable (RECADO_HTTP_HEAD_MAX=32KiB).\n"
     "A flag wins over a variable, a variable over the file. RECADO_CONFIG names the file, too.\n"
     "\n"
-    "Examples:\n"
+    "examples:\n"
     "  recado config default > recado.yaml\n"
     "  recado config check -c recado.yaml\n"
     "  RECADO_LOG_LEVEL=debug recado config print -c recado.yaml --listen 127.0.0.1:9000\n";

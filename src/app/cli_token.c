@@ -17,7 +17,7 @@ extern char **environ;
 enum { TEXT_MAX_BYTES = 256 * 1024 };
 
 static const char help[] =
-    "Usage: recado token --sub USER [--org ORG] [--role R] [--channel C]... [--expires 1h]\n"
+    "usage: recado token --sub USER [--org ORG] [--role R] [--channel C]... [--expires 1h]\n"
     "       recado token --subscription --sub USER --channel C [--expires 1h]\n"
     "       recado token check [TOKEN|-]\n"
     "\n"
@@ -35,7 +35,7 @@ static const char help[] =
     "\n"
     "check exits with 1 when a token is invalid or has expired.\n"
     "\n"
-    "Examples:\n"
+    "examples:\n"
     "  recado token --sub ana --secret change-me-change-me-change-me-42\n"
     "  JWT_SECRET_KEY=... recado token --sub ana --org acme --channel project:PROJ-001\n"
     "  recado token --sub ana -c recado.yaml | recado token check - -c recado.yaml\n";
