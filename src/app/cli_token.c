@@ -23,7 +23,7 @@ static const char help[] =
     "\n"
     "  --sub USER       who connects (\"\" or left out: nobody in particular)\n"
     "  --org ORG        the tenant\n"
-    "  --role R         the role\n"
+    "  --role R         a claim for your own use: Recado gives it no meaning\n"
     "  --channel C      a channel that the client follows from the start; may be repeated\n"
     "  --subscription   a token for one channel that clients may not follow without\n"
     "  --info JSON      what others see of the client in presence\n"

@@ -72,8 +72,7 @@ static bool write_default_tables(struct buf *out)
                          "") &&
            buf_add(out, STR("endpoints:\n"
                             "  #- {path: /echo, dialect: echo}\n"
-                            "  #- {path: /ws/agents, dialect: agents, tenant_from: "
-                            "query.organizationId}\n"));
+                            "  #- {path: /ws/acme, dialect: native, tenant: acme}\n"));
 }
 
 bool config_write_default(struct buf *out)
