@@ -202,6 +202,8 @@ static int open_stop_fd(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+enum { CLOSED_INVALID_TOKEN = 3500 };
+
 static int run(struct subscribe *s, struct follower *f)
 {
     f->handler = &printing;
@@ -212,8 +214,10 @@ static int run(struct subscribe *s, struct follower *f)
     if (f->stop_fd >= 0)
         close(f->stop_fd);
     buf_fini(&s->line);
+    bool asked_for_token = f->token == NULL && f->ws.close_code == CLOSED_INVALID_TOKEN;
     if (end == FOLLOWER_REFUSED)
-        return cli_fail(s->spec, "%s", f->why);
+        return cli_fail(s->spec, "%s%s", f->why,
+                        asked_for_token ? " (no token was given: --token or $RECADO_TOKEN)" : "");
     return CLI_DONE;
 }
 
