@@ -4,6 +4,7 @@ include(GNUInstallDirs)
 install(FILES packaging/grafana-dashboard.json packaging/recado.service packaging/recado.yaml
     DESTINATION ${CMAKE_INSTALL_DATADIR}/recado)
 install(FILES LICENSE README.md docs/operations.md docs/configuration.md docs/api.md
+    docs/clients.md
     DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 
 # The places of a system's own package; `make install` leaves them alone.
