@@ -59,13 +59,15 @@ static int on_headers_complete(llhttp_t *l)
     return 0;
 }
 
-/* The line rule of the head, for what stands between the pieces of a body. */
+/* The line rule of the head, for what stands between the pieces of a body. Behind the data of a
+ * chunk llhttp takes any two bytes for the line's end; here they have to be it. */
 static bool check_framing(struct http_parser *p, const char *end)
 {
     for (const char *at = p->framing_start; at < end; at++) {
         bool lf = *at == '\n';
-        if (lf != (p->last == '\r'))
+        if (lf != (p->last == '\r') || (p->after_data && *at != '\r'))
             return false;
+        p->after_data = false;
         p->last = *at;
     }
     p->overhead_bytes += (uint64_t)(end - p->framing_start);
@@ -86,6 +88,7 @@ static int on_body(llhttp_t *l, const char *at, size_t n)
         return -1;
     }
     p->framing_start = at + n;
+    p->after_data = true;
     p->body_bytes += n;
     if (p->body_bytes <= p->limits.body_max_bytes && buf_add(p->body, (struct str){at, n}))
         return 0;

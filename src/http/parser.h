@@ -36,6 +36,7 @@ struct http_parser {
     char first, last;  // first byte of the head; last byte outside a body
     uint32_t bad_line; // of the head, from 1; 0: it was not a line of it
     bool headers_done, message_done;
+    bool after_data; // the next byte of the body's framing ends a chunk's data
     bool keep_alive, chunked, has_length, upgrade;
     uint8_t major, minor;
     const char *why; // static

@@ -351,6 +351,8 @@ def test_wrong_paths_and_methods(recado, method, path, status):
     ("POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n", 400),
     ("POST /api/publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
     ("POST /api/publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    ("POST /api/publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "2\r\n{}XX0\r\n\r\n", 400),  # no line end behind the chunk
     ("POST /api/publish HTTP/1.1\r\nHost: x\r\nExpect: the-unexpected\r\n"
      "Content-Length: 2\r\n\r\n", 417),
     ("GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade"
