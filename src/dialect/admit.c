@@ -32,21 +32,10 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
 
 /* ---- what a request brings ---- */
 
-static bool has_query(const struct http_request *r, struct str name)
-{
-    struct str query = r->query;
-    while (query.n > 0) {
-        struct str pair = str_cut(&query, '&');
-        if (str_eq(str_cut(&pair, '='), name))
-            return true;
-    }
-    return false;
-}
-
 static bool query_or_refuse(struct http_request *r, struct str name, char *at, size_t cap,
                             struct str *ret)
 {
-    if (http_query(r, name, at, cap, ret) || !has_query(r, name))
+    if (http_query(r, name, at, cap, ret) || http_query_count(r, name) == 0)
         return true;
     http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
                      STR("query: the token or tenant is too long"));

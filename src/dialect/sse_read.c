@@ -14,7 +14,7 @@ static bool refuse(struct http_request *r, enum err err, const char *why)
 struct name_list {
     struct str *items;
     size_t count, max;
-    const char *too_many;
+    const char *too_many, *unreadable;
 };
 
 static bool name_add(struct http_request *r, struct sse_ask *ask, struct name_list *l,
@@ -41,7 +41,10 @@ static bool names_read(struct http_request *r, struct sse_ask *ask, struct str n
 {
     char at[4096];
     struct str value;
-    for (size_t i = 0; http_query_nth(r, name, i, at, sizeof(at), &value); i++) {
+    size_t count = http_query_count(r, name);
+    for (size_t i = 0; i < count; i++) {
+        if (!http_query_nth(r, name, i, at, sizeof(at), &value))
+            return refuse(r, ERR_BAD_REQUEST, l->unreadable); // never fewer than were asked for
         while (value.n > 0) {
             if (!name_add(r, ask, l, str_cut(&value, ',')))
                 return false;
@@ -107,17 +110,19 @@ static void resume_read(struct http_request *r, struct sse_ask *ask)
 {
     char at[EVENT_ID_MAX];
     struct str id = http_header(r, STR("Last-Event-ID"));
-    if (id.n == 0 && !http_query(r, STR("last_event_id"), at, sizeof(at), &id))
-        return;
-    ask->resume = id.n > 0;
-    ask->resume_ok = ask->resume && positions_read(id, ask);
+    bool unreadable = id.n == 0 && !http_query(r, STR("last_event_id"), at, sizeof(at), &id) &&
+                      http_query_count(r, STR("last_event_id")) > 0;
+    ask->resume = id.n > 0 || unreadable; // who resumes is told when he cannot
+    ask->resume_ok = id.n > 0 && positions_read(id, ask);
 }
 
 bool sse_ask_read(struct http_request *r, struct hub *hub, const struct claims *claims,
                   struct sse_ask *ret)
 {
-    struct name_list channels = {ret->channels, 0, STREAM_CHANNELS_MAX, "channel: too many"};
-    struct name_list types = {ret->types, 0, STREAM_TYPES_MAX, "type: too many"};
+    struct name_list channels = {ret->channels, 0, STREAM_CHANNELS_MAX, "channel: too many",
+                                 "channel: too long, or not well percent-encoded"};
+    struct name_list types = {ret->types, 0, STREAM_TYPES_MAX, "type: too many",
+                              "type: too long, or not well percent-encoded"};
     ret->channel_count = ret->type_count = ret->name_bytes = 0;
     ret->resume = ret->resume_ok = false;
     if (!names_read(r, ret, STR("channel"), &channels) || !names_read(r, ret, STR("type"), &types))

@@ -62,6 +62,8 @@ bool http_header_has(const struct http_request *r, struct str name, struct str t
 /* Percent-decoded value of a query parameter into at (cap bytes); false: absent or too long. */
 bool http_query(const struct http_request *r, struct str name, char *at, size_t cap,
                 struct str *ret);
+/* How often a query parameter stands there, readable or not. */
+size_t http_query_count(const struct http_request *r, struct str name);
 /* The n-th (from 0) value of a repeated parameter. */
 bool http_query_nth(const struct http_request *r, struct str name, size_t nth, char *at, size_t cap,
                     struct str *ret);

@@ -55,6 +55,17 @@ static bool decodes_to(struct str coded, struct str plain)
     return coded.n == 0 && plain.n == 0;
 }
 
+size_t http_query_count(const struct http_request *r, struct str name)
+{
+    struct str rest = r->query;
+    size_t count = 0;
+    while (rest.n > 0) {
+        struct str pair = str_cut(&rest, '&');
+        count += decodes_to(str_cut(&pair, '='), name);
+    }
+    return count;
+}
+
 bool http_query_nth(const struct http_request *r, struct str name, size_t nth, char *at, size_t cap,
                     struct str *ret)
 {

@@ -127,6 +127,12 @@ def test_event_source_is_told_what_cannot_be_had(server, event_source):
     assert json.loads(json.loads(source.next())["data"]) == "next"
 
 
+def test_an_unreadable_position_is_not_a_fresh_start(server, curl):
+    for last in ("%zz", "9" * 5000):
+        stream = curl(f"{server.url}/events?channel=a&last_event_id={last}")
+        assert stream.until("^event") == "event: recado-reset"
+
+
 def test_curl(server, curl):
     stream = curl("-i", server.url + "/events?channel=a,live:b&type=x&type=y")
     assert stream.next() == "HTTP/1.1 200 OK"
@@ -155,6 +161,10 @@ def test_http_1_0(server, curl):
     ("/events?channel=a%20b", {}, 400, "channel"),
     ("/events?channel=" + "x" * 300, {}, 400, "channel"),
     ("/events?" + "&".join(f"channel=c{n}" for n in range(65)), {}, 400, "channel"),
+    ("/events?channel=a&channel=" + "x" * 5000 + "&channel=b", {}, 400, "channel: too long"),
+    ("/events?channel=a&channel=%zz", {}, 400, "channel: too long, or not well"),
+    ("/events?channel=a&type=%00", {}, 400, "type: too long, or not well"),
+    ("/events?channel=a&%74oken=%zz", {}, 400, "token"),
     ("/events?channel=closed:a", {}, 403, "channel"),
     ("/events?channel=*", {}, 403, "channel"),
     ("/events?channel=a&token=nonsense", {}, 401, ""),
