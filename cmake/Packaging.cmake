@@ -3,9 +3,11 @@ include(GNUInstallDirs)
 
 install(FILES packaging/grafana-dashboard.json packaging/recado.service packaging/recado.yaml
     DESTINATION ${CMAKE_INSTALL_DATADIR}/recado)
-install(FILES LICENSE README.md docs/operations.md docs/configuration.md docs/api.md
-    docs/clients.md
-    DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+# The folders stay, so that the pages' links to each other lead somewhere.
+install(FILES LICENSE README.md README.pt-BR.md CONTRIBUTING.md
+    DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(FILES packaging/grafana-dashboard.json DESTINATION ${CMAKE_INSTALL_DOCDIR}/packaging)
 
 # The places of a system's own package; `make install` leaves them alone.
 install(FILES packaging/recado.yaml DESTINATION /etc/recado
