@@ -71,6 +71,15 @@ static void print_messages(const struct buf *messages)
     fprintf(stderr, "%.*s", STR_FMT(buf_str(messages)));
 }
 
+static void print_promises(const struct buf *text)
+{
+    struct str rest = buf_str(text);
+    while (rest.n > 0) {
+        struct str line = str_cut(&rest, '\n');
+        fprintf(stderr, "warning: %.*s\n", STR_FMT(line));
+    }
+}
+
 static int check(const struct config_source *source, bool print)
 {
     struct config *c = NULL;
@@ -79,6 +88,10 @@ static int check(const struct config_source *source, bool print)
     bool ok = config_load(source, &c, &text) && endpoints_check(c, &text);
     int code = ok ? CLI_DONE : CLI_WRONG;
     print_messages(&text);
+    buf_clear(&text);
+    if (ok)
+        config_promises(c, &text);
+    print_promises(&text);
     buf_clear(&text);
     if (code == CLI_DONE && print) {
         code = config_write_effective(c, &text) ? CLI_DONE : CLI_FAILED;

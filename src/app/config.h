@@ -184,6 +184,10 @@ bool config_flag_take(int argc, char **argv, int *i, struct config_flag *ret);
  * comes unasked is verified all the same. */
 bool config_token_required(const struct config *c);
 
+/* Adds a line for each thing that the configuration asks for and this version does not do, and for
+ * what it leaves open that somebody may think closed. */
+void config_promises(const struct config *c, struct buf *out);
+
 /* The four texts of `recado config` and of --help. False: no room. */
 bool config_write_default(struct buf *out);                           // commented YAML
 bool config_write_reference(struct buf *out);                         // Markdown

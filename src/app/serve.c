@@ -117,21 +117,6 @@ static bool load(const struct serve *v, struct config **ret, struct buf *message
     return true;
 }
 
-/* What the configuration can say already and this version does not do: said loudly, because
- * somebody may rely on it. */
-static void warn_of_promises(const struct config *c)
-{
-    for (size_t i = 0; i < c->policy.namespace_count; i++) {
-        const struct namespace_options *ns = &c->policy.namespaces[i];
-        if (ns->options.durable)
-            log_warn("namespaces: \"%.*s\": durable: this version keeps streams in memory only; "
-                     "they do not survive a restart",
-                     STR_FMT(ns->name));
-    }
-    if (c->cluster.n > 0 && !str_eq(c->cluster, STR("local")))
-        log_warn("cluster: this version is one node; other nodes are not told anything");
-}
-
 static void announce(const struct server *s)
 {
     for (size_t i = 0; i < s->door_count; i++) {
@@ -213,7 +198,9 @@ static int serve(const struct serve *v, struct config *config)
         buf_fini(&why);
         return CLI_FAILED;
     }
-    warn_of_promises(s->config);
+    buf_clear(&why);
+    config_promises(s->config, &why);
+    print_lines(&why, LOG_WARN);
     announce(s);
     notify_service("READY=1");
     run(v, s, &signals);
