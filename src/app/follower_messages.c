@@ -11,6 +11,7 @@
 #include "base/json.h"
 
 enum { NAME_MAX_BYTES = 1024, UNSUBSCRIBE_COME_BACK = 2500, DISCONNECT_STAY_AWAY = 3500 };
+enum { ALREADY_SUBSCRIBED = 105 };
 
 /* A member as a number or a text; 0 or "" when it is not there or something else. */
 static uint64_t find_u64(struct str object, struct str key)
@@ -238,6 +239,10 @@ static enum follower_step take_error(struct follower *f, uint64_t id, struct str
     }
     if (ch == NULL || id == 0)
         return FOLLOWER_ON;
+    if (find_u64(error, STR("code")) == ALREADY_SUBSCRIBED) { // the token brought it
+        ch->asked_id = 0;
+        return FOLLOWER_ON;
+    }
     describe_error(error, ch->name, text, sizeof(text));
     return end_channel(f, ch, text);
 }
