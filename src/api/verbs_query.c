@@ -182,6 +182,8 @@ static void write_sessions(struct json_writer *w, const struct slot *s, const st
         json_put_string(json_key(w, STR("dialect")), str_from(e->dialect));
         json_put_u64(json_key(w, STR("channels")), e->channel_count);
         json_put_u64(json_key(w, STR("connected_ms")), e->connected_ms);
+        if (e->address.n > 0)
+            json_put_string(json_key(w, STR("address")), e->address);
         json_close_object(w);
     }
     json_close_array(w);

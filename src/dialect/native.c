@@ -346,8 +346,16 @@ static void ops_resync(struct session *s, struct subscription *sub, struct publi
     buf_fini(&out);
 }
 
+static size_t ops_address(const struct session *s, char *at, size_t cap)
+{
+    const struct native_session *ns = native_of((struct session *)(uintptr_t)s);
+    MUST(cap >= ADDR_TEXT_MAX);
+    return ns->carrier != NULL ? addr_format_ip(&ns->carrier->conn->peer, at) : 0;
+}
+
 const struct session_ops native_ops = {
     .dialect = "native",
+    .address = ops_address,
     .encoding = ops_encoding,
     .subscribed = ops_subscribed,
     .unsubscribed = ops_unsubscribed,

@@ -137,8 +137,16 @@ static void ops_bury(struct session *s)
         sse_free(ss);
 }
 
+static size_t ops_address(const struct session *s, char *at, size_t cap)
+{
+    const struct sse_session *ss = sse_of((struct session *)(uintptr_t)s);
+    MUST(cap >= ADDR_TEXT_MAX);
+    return ss->carrier != NULL ? addr_format_ip(&ss->carrier->conn->peer, at) : 0;
+}
+
 static const struct session_ops sse_ops = {
     .dialect = "sse",
+    .address = ops_address,
     .unsubscribed = ops_unsubscribed,
     .disconnect = ops_disconnect,
     .resync = ops_resync,

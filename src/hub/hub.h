@@ -33,7 +33,7 @@ struct channel_entry {
 
 struct session_entry {
     uint8_t client[16];
-    struct str user, tenant;
+    struct str user, tenant, address; // address "": not known
     const char *dialect;
     uint32_t channel_count;
     uint64_t connected_ms; // how long

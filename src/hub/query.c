@@ -308,9 +308,12 @@ static void sessions_on_loop(struct request *r, struct hub *hub)
         r->answer.session_total++;
         if (r->answer.session_count >= v->limit)
             continue;
+        char at[128];
+        size_t n = s->ops->address != NULL ? s->ops->address(s, at, sizeof(at)) : 0;
         struct session_entry e = {
             .user = block_keep(r, s->user),
             .tenant = block_keep(r, s->tenant),
+            .address = block_keep(r, (struct str){at, n}),
             .dialect = s->ops->dialect,
             .channel_count = s->subscription_count,
             .connected_ms = loop_now_ms(hub->loop) - s->connected_ms,

@@ -55,6 +55,8 @@ struct session_ops {
      * done, a slow session is closed (CLOSE_SLOW). */
     void (*resync)(struct session *s, struct subscription *sub, struct publication *const *pubs,
                    size_t count);
+    /* Where the client is, as text into at (cap bytes); returns its length. NULL: not known. */
+    size_t (*address)(const struct session *s, char *at, size_t cap);
     /* Nobody holds it any more: free it. */
     void (*bury)(struct session *s);
 };
