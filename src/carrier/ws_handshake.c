@@ -46,6 +46,14 @@ static void refuse(struct http_request *r, unsigned status, struct str message, 
     buf_fini(&body);
 }
 
+static bool said_once(const struct http_request *r, struct str name)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < r->header_count; i++)
+        count += str_eq_nocase(r->headers[i].name, name);
+    return count <= 1; // one that is missing is refused with words of its own
+}
+
 static bool request_ok(struct http_request *r, struct str *ret_key)
 {
     if (!ws_is_handshake(r) || !r->upgrade) {
@@ -63,6 +71,10 @@ static bool request_ok(struct http_request *r, struct str *ret_key)
         return false;
     }
     *ret_key = http_header(r, STR("Sec-WebSocket-Key"));
+    if (!said_once(r, STR("Sec-WebSocket-Version")) || !said_once(r, STR("Sec-WebSocket-Key"))) {
+        refuse(r, 400, STR("Sec-WebSocket-Key and -Version must be there once"), STR_NONE);
+        return false;
+    }
     if (!key_ok(*ret_key)) {
         refuse(r, 400, STR("Sec-WebSocket-Key must be 16 bytes in base64"), STR_NONE);
         return false;
