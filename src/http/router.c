@@ -1,7 +1,8 @@
 /*
  * router.c - which function answers which path.
  * Always true: an exact path goes before "{id}", "{id}" before "{rest...}", and of those the
- * longest prefix first; a raw slash separates, an encoded one (%2F) never does in "{id}".
+ * longest prefix first; a raw slash separates, an encoded one (%2F) never does, but in
+ * "{rest...}".
  */
 #include "http/http_priv.h"
 
@@ -182,10 +183,17 @@ static bool match_rest(struct match *m, const struct http_router *rt)
     return false;
 }
 
+/* A proxy in front may guard paths as they are written: an encoded slash names no other path. */
+static bool has_encoded_slash(struct str raw)
+{
+    return str_find(raw, STR("%2F")) < raw.n || str_find(raw, STR("%2f")) < raw.n;
+}
+
 static bool match_path(struct match *m, const struct http_router *rt)
 {
     struct str path = m->r->path;
-    if (match_try(m, route_find(&rt->routes[ROUTE_EXACT], path), STR_NONE))
+    if (!has_encoded_slash(m->r->raw_path) &&
+        match_try(m, route_find(&rt->routes[ROUTE_EXACT], path), STR_NONE))
         return true;
     size_t last = last_segment_bytes(m->r);
     struct str prefix = {path.p, path.n - last};
