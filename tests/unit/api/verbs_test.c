@@ -234,11 +234,11 @@ static void test_control_of_a_user(void **state)
              "\"disconnect\":{\"code\":4001,\"reason\":\"moved\"}}",
              client_text(b, id));
     assert_string_equal(ask(&w, "/api/disconnect", body), "{\"result\":{}}");
-    assert_has(told(a), "disconnect FORCE_DISCONNECT 4001\n");
+    assert_has(told(a), "disconnect force_disconnect 4001\n");
     assert_false(has(told(b), "disconnect"));
     assert_string_equal(ask(&w, "/api/refresh", "{\"user\":\"ann\",\"expired\":true}"),
                         "{\"result\":{}}");
-    assert_has(told(b), "disconnect EXPIRED 0\n");
+    assert_has(told(b), "disconnect expired 0\n");
     assert_string_equal(told(c), "");
     leave(&w, a);
     leave(&w, b);
