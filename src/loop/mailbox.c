@@ -11,9 +11,9 @@
 
 void mailbox_init(struct mailbox *b)
 {
-    atomic_init(&b->stub.next, NULL);
-    atomic_init(&b->newest, &b->stub);
-    b->oldest = &b->stub;
+    atomic_init(&b->sentinel.next, NULL);
+    atomic_init(&b->newest, &b->sentinel);
+    b->oldest = &b->sentinel;
 }
 
 void mailbox_put(struct mailbox *b, struct mail *m)
@@ -27,7 +27,7 @@ struct mail *mailbox_take(struct mailbox *b)
 {
     struct mail *m = b->oldest;
     struct mail *next = atomic_load_explicit(&m->next, memory_order_acquire);
-    if (m == &b->stub) {
+    if (m == &b->sentinel) {
         if (next == NULL)
             return NULL;
         b->oldest = m = next;
@@ -39,7 +39,7 @@ struct mail *mailbox_take(struct mailbox *b)
     }
     if (m != atomic_load_explicit(&b->newest, memory_order_acquire))
         return NULL;
-    mailbox_put(b, &b->stub); // m is the last: the stub takes its place behind it
+    mailbox_put(b, &b->sentinel); // m is the last: the sentinel takes its place behind it
     next = atomic_load_explicit(&m->next, memory_order_acquire);
     if (next == NULL)
         return NULL;
@@ -49,5 +49,5 @@ struct mail *mailbox_take(struct mailbox *b)
 
 bool mailbox_empty(struct mailbox *b)
 {
-    return b->oldest == &b->stub && atomic_load(&b->newest) == &b->stub;
+    return b->oldest == &b->sentinel && atomic_load(&b->newest) == &b->sentinel;
 }

@@ -27,7 +27,7 @@ uint64_t wheel_next(const struct wheel *w);
 struct mailbox {
     _Atomic(struct mail *) newest; // writers
     struct mail *oldest;           // the reader
-    struct mail stub;
+    struct mail sentinel;
 };
 
 void mailbox_init(struct mailbox *b);
