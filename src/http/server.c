@@ -74,8 +74,8 @@ void http_server_drain(struct http_server *s)
     list_each_safe(it, &s->conns)
     {
         struct http_conn *hc = container_of(it, struct http_conn, link);
-        if (hc->phase != HTTP_IDLE || http_has_rest(hc))
-            continue;
+        if (hc->phase != HTTP_IDLE || http_has_rest(hc) || conn_has_input(hc->conn))
+            continue; // a request is under way, be it only on the wire
         http_go(hc, HTTP_CLOSING);
         conn_close(hc->conn, CLOSE_GOING_AWAY, HTTP_LINGER_MS);
     }

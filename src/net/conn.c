@@ -306,6 +306,12 @@ static void conn_ready(struct io *io, uint32_t events)
         conn_failed(c, CLOSE_PEER_GONE); // it does not read any more either
 }
 
+bool conn_has_input(const struct conn *c)
+{
+    char byte;
+    return c->state == CONN_OPEN && recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void conn_pause_reading(struct conn *c)
 {
     c->reading_paused = true;

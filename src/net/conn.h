@@ -82,6 +82,9 @@ void conn_commit(struct conn *c, size_t n);
 /* Own bytes not yet written. */
 size_t conn_pending(const struct conn *c);
 
+/* The peer has sent something that data() has not been given yet. */
+bool conn_has_input(const struct conn *c);
+
 /* No more data() calls until resumed; the kernel's window then slows the peer down. */
 void conn_pause_reading(struct conn *c);
 void conn_resume_reading(struct conn *c);

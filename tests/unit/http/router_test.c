@@ -59,7 +59,7 @@ static void test_patterns(void **state)
     check("POST", "/a/b", "<post|>");
     check("GET", "/a/c", "<one|c>");
     check("GET", "/a/c%20d", "<one|c d>");
-    check("GET", "/a/x%2Fy", "<one|x/y>"); // an encoded slash is no separator
+    check("GET", "/a/x%2Fy", "<one|x/y>");    // an encoded slash is no separator
     check("GET", "/a%2Fb", " 404 Not Found"); // and names no other path
     check("GET", "/a/only-post", "<one|only-post>");
     check("POST", "/a/only-post", "<only-post|>");
