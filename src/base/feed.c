@@ -278,7 +278,8 @@ static void laggard_done(struct cursor *c)
         return;
     c->laggard = false;
     f->laggards--;
-    if (f->laggards == 0 && f->remaining == 0)
+    /* Within a pass somebody else may just have stayed behind: its end counts anew. */
+    if (f->laggards == 0 && list_empty(&f->link))
         feed_drop_all(f);
 }
 
