@@ -22,12 +22,11 @@ struct cursor;
 
 /* What the flusher of one loop has to do. */
 struct outflow {
-    struct list feeds;                         // feeds with cursors behind
-    struct list sinks;                         // sinks with something of their own to write
-    uint32_t crowded_count;                    // feeds over their limit: write before reading on
-    struct gauge log_bytes;                    // held by all feeds; others may read it
-    uint64_t log_bytes_max;                    // over it every feed keeps less; 0: no limit
-    uint64_t delivered_count, delivered_bytes; // frames and bytes handed to the kernel
+    struct list feeds;      // feeds with cursors behind
+    struct list sinks;      // sinks with something of their own to write
+    uint32_t crowded_count; // feeds over their limit: write before reading on
+    struct gauge log_bytes; // held by all feeds; others may read it
+    uint64_t log_bytes_max; // over it every feed keeps less; 0: no limit
 };
 
 /* What is known of one frame besides its bytes. */
