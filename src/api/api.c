@@ -11,17 +11,8 @@
 
 static bool key_ok(const struct api *api, const struct http_request *r)
 {
-    const struct auth *auth = admission_now(api->admission)->auth;
-    if (!auth_has_api_key(auth))
-        return true;
-    struct str key = http_header(r, STR("X-API-Key"));
-    if (key.n == 0) {
-        struct str rest = http_header(r, STR("Authorization"));
-        struct str scheme = str_cut(&rest, ' ');
-        if (str_eq_nocase(scheme, STR("apikey")))
-            key = str_trim(rest);
-    }
-    return key.n > 0 && auth_api_key_ok(auth, key);
+    return admission_lets_back_end(admission_now(api->admission), http_header(r, STR("X-API-Key")),
+                                   http_header(r, STR("Authorization")));
 }
 
 /* The API takes any content type, so a page of another site could post to it; browsers say whose

@@ -28,6 +28,7 @@ struct config_tls {
 struct config_listener {
     struct str address;    // as net/addr.h reads it
     struct config_tls tls; // own, else that of the section tls
+    struct str dialect;    // of refusals at unknown paths, or empty
     bool plain;            // no TLS here although the section tls has a certificate
     unsigned line;
 };
@@ -55,7 +56,8 @@ struct config_endpoint {
     struct str tenant_query;    // NAME of "query.NAME", or empty
     int auth;                   // enum config_endpoint_auth
     struct str_list origins;    // empty: those of auth.origins
-    uint32_t message_max_bytes; // 0: websocket.message_max
+    uint32_t message_max_bytes; // 0: the dialect's own, or websocket.message_max
+    uint32_t connections_max;   // 0: as the dialect says
     unsigned line;
 };
 
@@ -109,6 +111,7 @@ struct config {
         uint32_t ping_interval_ms, pong_timeout_ms, close_timeout_ms;
         uint32_t heartbeat_interval_ms,
             heartbeat_timeout_ms; // JSON heartbeats, where a dialect has them
+        uint32_t connections_max; // where a dialect has such a limit
         bool deflate;
         uint32_t deflate_min_bytes;
     } websocket;
@@ -138,6 +141,25 @@ struct config {
 
     uint32_t shutdown_drain_ms;
     struct str llm_url;
+    uint32_t monitor_interval_ms;
+    struct {
+        struct {
+            struct str backend, backend_key;
+            uint32_t backend_timeout_ms, backend_queue_max;
+            struct str_list namespaces;
+            uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, recovery_ms;
+            uint32_t payload_max_bytes;
+        } socketio;
+        struct {
+            struct str backend, backend_key;
+            uint32_t backend_timeout_ms;
+            uint32_t jobs_max, job_events_max, job_keep_ms, job_idle_ms;
+        } conductor;
+    } dialects;
+    struct {
+        struct str redis, tenant;          // tenant "*": every one that has the room
+        struct str socketio, gamification; // names of Redis channels, or empty
+    } bridge;
     bool console_enabled, metrics_enabled;
     bool endpoints_default; // dialects that no endpoint names answer at their documented paths
 

@@ -16,7 +16,7 @@ static const struct {
 } env_inherited[] = {
     {{"WEBSOCKET_HEARTBEAT_INTERVAL", 28}, {"websocket", 9}, {"heartbeat_interval", 18}},
     {{"WEBSOCKET_TIMEOUT", 17}, {"websocket", 9}, {"heartbeat_timeout", 17}},
-    {{"WEBSOCKET_MAX_CONNECTIONS", 25}, {"client", 6}, {"connections_max", 15}},
+    {{"WEBSOCKET_MAX_CONNECTIONS", 25}, {"websocket", 9}, {"connections_max", 15}},
     {{"WEBSOCKET_MAX_MESSAGE_SIZE", 26}, {"websocket", 9}, {"message_max", 11}},
     {{"JWT_SECRET_KEY", 14}, {"auth", 4}, {"hmac_secret", 11}},
     {{"CORS_ORIGINS", 12}, {"auth", 4}, {"origins", 7}},

@@ -57,8 +57,12 @@ struct server {
     struct node *node;
     struct http_router *routers[2];
     struct http_options http;
+    struct dialect_options dialect_options;
+    struct http_client **clients; // requests to back ends, one per loop
+    struct monitor *monitor;
     struct endpoint *endpoints;
     size_t endpoint_count;
+    struct bound_route *bound_routes;
     struct api api;
     struct metrics_source figures;
     struct door *doors;
@@ -88,6 +92,8 @@ void admission_drop(struct admission *a);
 /* Every dialect that is configured exists. */
 bool endpoints_check(const struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);
+/* The loops have ended. */
+void endpoints_drop(struct server *s);
 bool doors_open(struct server *s, struct buf *ret_why);
 void doors_close(struct server *s);
 bool doors_reload_tls(struct server *s, struct buf *ret_why);

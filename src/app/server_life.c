@@ -234,7 +234,7 @@ void server_destroy(struct server **sp)
     doors_close(s);
     http_router_destroy(&s->routers[0]);
     http_router_destroy(&s->routers[1]);
-    free(s->endpoints);
+    endpoints_drop(s);
     node_destroy(&s->node);
     for (unsigned i = 0; i < s->worker_count; i++)
         loop_destroy(&s->workers[i].loop);

@@ -19,6 +19,11 @@ struct admission {
 
 typedef const struct admission *_Atomic admission_slot;
 
+/* A back end has shown an API key where one is needed: as X-API-Key, or as "Authorization: apikey
+ * K". Both headers' values, or "". */
+bool admission_lets_back_end(const struct admission *a, struct str x_api_key,
+                             struct str authorization);
+
 static inline const struct admission *admission_now(const admission_slot *slot)
 {
     return atomic_load_explicit((admission_slot *)(uintptr_t)slot, memory_order_acquire);

@@ -10,7 +10,7 @@
  *   A3. API keys are kept as digests of one length: comparing them tells nothing about their
  * length.
  */
-#include "auth/token.h"
+#include "auth/admission.h"
 
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -278,4 +278,15 @@ bool token_decode(struct str jwt, struct buf *ret_header, struct buf *ret_payloa
     struct parts p;
     return split(jwt, &p) && base64url_decode(p.header, ret_header) &&
            base64url_decode(p.payload, ret_payload);
+}
+
+bool admission_lets_back_end(const struct admission *a, struct str x_api_key,
+                             struct str authorization)
+{
+    if (!auth_has_api_key(a->auth))
+        return true;
+    struct str scheme = str_cut(&authorization, ' ');
+    if (x_api_key.n == 0 && str_eq_nocase(scheme, STR("apikey")))
+        x_api_key = str_trim(authorization);
+    return x_api_key.n > 0 && auth_api_key_ok(a->auth, x_api_key);
 }

@@ -34,6 +34,9 @@ struct carrier_handler {
     void (*closed)(struct carrier *c, void *ctx, enum close_reason reason, unsigned code);
     /* Any sign of life: frame, pong. May be NULL. */
     void (*alive)(struct carrier *c, void *ctx);
+    /* carrier_sink() is another one from here on (an upgrade), and the cursors have been moved
+     * there. May be NULL where the carrier never does that. */
+    void (*moved)(struct carrier *c, void *ctx);
 };
 
 struct carrier_ops {
@@ -41,6 +44,8 @@ struct carrier_ops {
     void (*send)(struct carrier *c, struct str payload, bool binary);
     /* code 0: the reason's own code and text. */
     void (*close)(struct carrier *c, enum close_reason reason, unsigned code, struct str text);
+    /* Of carriers that outlive their connections; NULL: the connection's. */
+    struct sink *(*sink)(struct carrier *c);
 };
 
 struct carrier {
@@ -48,7 +53,7 @@ struct carrier {
     const struct framing *framing; // of this peer: constant after the handshake
     const struct carrier_handler *handler;
     void *ctx;         // the dialect's session
-    struct conn *conn; // its loop, sink and peer address
+    struct conn *conn; // its loop, sink and peer address; NULL: none now (Engine.IO between polls)
 };
 
 /* One message to this peer only; copied. */
@@ -71,7 +76,7 @@ static inline void carrier_close_with(struct carrier *c, enum close_reason reaso
 
 static inline struct sink *carrier_sink(struct carrier *c)
 {
-    return &c->conn->sink;
+    return c->ops->sink != NULL ? c->ops->sink(c) : &c->conn->sink;
 }
 
 #endif

@@ -30,6 +30,23 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
     return true;
 }
 
+bool admit_back_end(struct http_request *r, const struct endpoint *e)
+{
+    const struct admission *a = admission_now(e->admission);
+    if (!http_origin_allowed(r))
+        return refuse_page(r, STR("Origin: not one of the allowed origins"));
+    if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
+        return refuse_page(r, STR("Host: not a name of this server; allow it in auth.origins, or "
+                                  "set an API key"));
+    if (admission_lets_back_end(a, http_header(r, STR("X-API-Key")),
+                                http_header(r, STR("Authorization"))))
+        return true;
+    http_reply_error(r, 401, err_code(ERR_UNAUTHORIZED),
+                     STR("unauthorized: an API key is needed, as X-API-Key or as "
+                         "Authorization: apikey"));
+    return false;
+}
+
 /* ---- what a request brings ---- */
 
 static bool query_or_refuse(struct http_request *r, struct str name, char *at, size_t cap,

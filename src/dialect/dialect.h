@@ -3,8 +3,9 @@
  * A dialect turns a client's messages into hub verbs, and publications into that client's messages.
  * It is one file and one line of dialects.def. A path bound to a dialect is an endpoint.
  *
- * Thread:  handle() on the request's loop; endpoints are made before the loops run and are constant
- *          but for what they point to as atomic.
+ * Thread:  handle() and the routes on the request's loop; endpoints are made before the loops run
+ *          and are constant but for what they point to as atomic, and for `shared`, which its
+ *          dialect guards.
  * Memory:  endpoints live as long as the process.
  * Failure: a dialect answers every bad request itself. */
 #ifndef DIALECT_DIALECT_H
@@ -17,6 +18,15 @@
 #include "hub/hub.h"
 
 struct endpoint;
+struct http_client;
+struct monitor;
+
+/* A further path of a dialect. */
+struct dialect_route {
+    unsigned methods; // bits as in http_router_add()
+    const char *path;
+    void (*handle)(struct http_request *r, const struct endpoint *e);
+};
 
 struct dialect {
     const char *name;
@@ -24,14 +34,44 @@ struct dialect {
     unsigned methods; // bits as in http_router_add()
     void (*handle)(struct http_request *r, const struct endpoint *e);
     /* Has the last word on an endpoint that is being made: pings of its own instead of the
-     * carrier's, subprotocols. May be NULL. */
+     * carrier's, subprotocols, what its endpoints share. May be NULL. */
     void (*prepare)(struct endpoint *e);
+    /* Takes apart what prepare() made, after the loops have ended. May be NULL. */
+    void (*release)(struct endpoint *e);
+    /* Served beside the endpoint. When it is bound to "/board" + path, they stand behind "/board"
+     * too; at any other path they stay where they are. */
+    const struct dialect_route *routes;
+    size_t route_count;
+    uint32_t message_max_bytes; // of a client, unless configured; 0: websocket.message_max
+    /* Answers a request for a path that nobody has, on a listener that is this dialect's. False: as
+     * it is answered elsewhere. May be NULL. */
+    bool (*refuse_path)(struct http_request *r);
 };
 
 /* All of dialects.def, in its order. */
 extern const struct dialect *const dialects[];
 extern const size_t dialect_count;
 const struct dialect *dialect_find(struct str name);
+
+/* What the configuration says to single dialects. */
+struct dialect_options {
+    uint32_t heartbeat_interval_ms, heartbeat_timeout_ms; // of dialects with JSON heartbeats
+    uint32_t connections_max;                             // of dialects with such a limit
+    struct {
+        struct str backend, backend_key; // backend "": none
+        uint32_t backend_timeout_ms, backend_queue_max;
+        const struct str *namespaces; // "*": any
+        size_t namespace_count;
+        uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
+        uint32_t recovery_ms; // 0: none
+        uint32_t payload_max_bytes;
+    } socketio;
+    struct {
+        struct str backend, backend_key;
+        uint32_t backend_timeout_ms;
+        uint32_t jobs_max, job_events_max, job_keep_ms, job_idle_ms;
+    } conductor;
+};
 
 enum endpoint_auth { AUTH_AUTO, AUTH_REQUIRED, AUTH_OPTIONAL, AUTH_NONE };
 enum tenant_from { TENANT_FIXED, TENANT_CLAIM, TENANT_QUERY };
@@ -42,14 +82,20 @@ struct endpoint {
     struct str version; // of the program
     struct node *node;
     const admission_slot *admission; // shared by all endpoints
+    const struct dialect_options *options;
+    struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
+    struct monitor *monitor;            // the machine's figures; NULL: none
+    void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
+    bool tenant_given;         // by the configuration
     struct str tenant;         // fixed, or the fallback
     struct str tenant_query;   // name of the query parameter
     const struct str *origins; // NULL: those of the admission
     size_t origin_count;
     struct ws_options ws;
     struct sse_options sse;
+    uint32_t connections_max;                     // 0: as the dialect says
     uint32_t messages_per_second, messages_burst; // per session; 0: no limit
     uint32_t connect_timeout_ms;
     uint32_t ping_interval_ms, pong_timeout_ms; // of dialects with pings of their own
@@ -61,6 +107,12 @@ struct endpoint {
 static inline struct hub *endpoint_hub(const struct endpoint *e, const struct http_request *r)
 {
     return node_hub(e->node, loop_index(http_server_loop(r->server)));
+}
+
+/* For requests to back ends from this loop; NULL: there are none. */
+static inline struct http_client *endpoint_client(const struct endpoint *e, const struct loop *l)
+{
+    return e->clients != NULL ? e->clients[loop_index(l)] : NULL;
 }
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "dialect/native_priv.h"
 
+#include "dialect/ws_session.h"
+
 /* Tags are a raw object of strings; the type goes in as one more, last, so that it wins. */
 static bool tags_write(struct buf *out, const struct publication *p)
 {
@@ -85,29 +87,20 @@ bool native_push_write(struct buf *out, struct str channel, const struct publica
 static bool native_encode(const struct encoding *e, struct str channel, const struct publication *p,
                           struct buf *out)
 {
-    const int *window_bits = e->extra;
-    const struct framing *f =
-        *window_bits == 0 ? &ws_framing_text : ws_framing_deflate(*window_bits);
     size_t most = native_push_bytes_max(channel, p);
     char *at = pool_alloc(most);
     if (at == NULL)
         return false;
     struct buf payload = buf_on(at, most);
-    bool ok = native_push_write(&payload, channel, p) && f->frame(f, out, buf_str(&payload));
+    bool ok =
+        native_push_write(&payload, channel, p) && ws_encoding_frame(e, buf_str(&payload), out);
     pool_free(at);
     return ok;
 }
 
-static const int window_bits_of[] = {0, 9, 10, 11, 12, 13, 14, 15};
-#define ENCODING(i)                                                                                \
-    {                                                                                              \
-        .name = "native", .encode = native_encode, .extra = &window_bits_of[i]                     \
-    }
-static const struct encoding encodings[] = {ENCODING(0), ENCODING(1), ENCODING(2), ENCODING(3),
-                                            ENCODING(4), ENCODING(5), ENCODING(6), ENCODING(7)};
-#undef ENCODING
+static const struct encoding encodings[WS_FRAMINGS] = WS_ENCODINGS("native", native_encode);
 
 const struct encoding *native_encoding(const struct framing *f)
 {
-    return &encodings[f->window_bits == 0 ? 0 : f->window_bits - 8];
+    return ws_encoding(encodings, f);
 }

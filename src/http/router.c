@@ -222,7 +222,7 @@ void http_router_handle(const struct http_router *rt, struct http_request *r)
     struct match m = {.r = r};
     if (match_path(&m, rt)) {
         m.handle(r);
-    } else if (r->method == HTTP_OPTIONS && (m.methods != 0 || rt->fallback != NULL)) {
+    } else if (r->method == HTTP_OPTIONS && m.methods != 0) {
         http_reply_options(r, m.methods);
     } else if (m.methods != 0) {
         reply_bad_method(r, m.methods);

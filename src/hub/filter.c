@@ -52,6 +52,8 @@ struct filter_node {
 struct filter {
     struct filter_node *nodes;
     uint32_t node_count;
+    filter_fn *wants; // instead of nodes; NULL: none
+    void *ctx;
 };
 
 /* ---- making ---- */
@@ -282,6 +284,14 @@ struct filter *filter_types(const struct str *types, size_t count)
     return m.filter;
 }
 
+struct filter *filter_call(filter_fn *wants, void *ctx)
+{
+    struct filter *f = calloc(1, sizeof(*f));
+    if (f != NULL)
+        *f = (struct filter){.wants = wants, .ctx = ctx};
+    return f;
+}
+
 void filter_destroy(struct filter **fp)
 {
     free(*fp);
@@ -378,5 +388,5 @@ static bool node_match(const struct filter *f, uint32_t at, const struct publica
 
 bool filter_match(const struct filter *f, const struct publication *p)
 {
-    return node_match(f, 0, p);
+    return f->wants != NULL ? f->wants(f->ctx, p) : node_match(f, 0, p);
 }

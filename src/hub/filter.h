@@ -15,6 +15,9 @@ struct filter;
 struct filter *filter_parse(struct str json, const char **ret_why);
 /* Any of these types. NULL: no memory. */
 struct filter *filter_types(const struct str *types, size_t count);
+/* Those that wants() says, whenever it is asked; ctx is the caller's and outlives the filter. */
+typedef bool filter_fn(void *ctx, const struct publication *p);
+struct filter *filter_call(filter_fn *wants, void *ctx);
 bool filter_match(const struct filter *f, const struct publication *p);
 void filter_destroy(struct filter **fp);
 

@@ -89,7 +89,16 @@ static bool option_endpoint(struct play *p, struct str word)
     struct world *w = &p->world;
     struct str value = word;
     struct str key = str_cut(&value, '=');
-    if (str_eq(key, STR("ping")))
+    struct dialect_options *o = &w->options;
+    if (str_eq(key, STR("heartbeat")))
+        o->heartbeat_interval_ms = duration_ms(p, value);
+    else if (str_eq(key, STR("timeout")))
+        o->heartbeat_timeout_ms = duration_ms(p, value);
+    else if (str_eq(key, STR("connections")))
+        o->connections_max = number(p, value);
+    else if (str_eq(key, STR("recovery")))
+        o->socketio.recovery_ms = duration_ms(p, value);
+    else if (str_eq(key, STR("ping")))
         w->ping_ms = duration_ms(p, value);
     else if (str_eq(key, STR("pong")))
         w->pong_ms = duration_ms(p, value);
@@ -169,7 +178,7 @@ static void check_nothing_is_left(struct play *p)
     for (int i = 0; i < CLIENTS_MAX; i++) {
         struct client *c = &p->world.clients[i];
         enum told told = client_next(&p->world, c, &b);
-        if (told == TOLD_MESSAGE || told == TOLD_CLOSE) {
+        if (told == TOLD_MESSAGE || told == TOLD_PING || told == TOLD_CLOSE) {
             fprintf(stderr, "client %c:\n", 'a' + i);
             fail(p, told == TOLD_CLOSE ? "unexpected close" : "unexpected message", buf_str(&b));
         }
@@ -193,10 +202,39 @@ static void sending_flush(struct play *p)
     struct client *c = p->sender;
     p->sender = NULL;
     if (c->open_ws)
-        client_send(&p->world, c, buf_str(&p->sending));
+        client_send(&p->world, c, 1, buf_str(&p->sending));
     else
         client_send_raw(&p->world, c, buf_str(&p->sending));
     buf_clear(&p->sending);
+}
+
+#define UPGRADE_LINES                                                                              \
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                   \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+/* "ask POST /path {"body":1}", or "ask WS /path" for a WebSocket that is refused: the answer is
+ * expected as "< 400 its body". */
+static void line_ask(struct play *p, struct client *c, struct str what)
+{
+    struct buf b, body;
+    struct str method = str_cut(&what, ' ');
+    bool ws = str_eq(method, STR("WS"));
+    buf_init(&b, 65536);
+    buf_init(&body, 65536);
+    if (c->fd < 0 || !c->asks)
+        client_open(&p->world, c);
+    c->asks = true;
+    MUST(buf_add(&b, ws ? STR("GET") : method) && buf_add_char(&b, ' '));
+    names_fill(&p->names, str_cut(&what, ' '), &b);
+    names_fill(&p->names, what, &body);
+    MUST(buf_add(&b, STR(" HTTP/1.1\r\nHost: localhost\r\n")));
+    if (ws)
+        MUST(buf_add(&b, STR(UPGRADE_LINES)));
+    MUST(buf_add_format(&b, "Content-Length: %zu\r\n\r\n", body.len));
+    MUST(buf_add(&b, buf_str(&body)));
+    client_send_raw(&p->world, c, buf_str(&b));
+    buf_fini(&b);
+    buf_fini(&body);
 }
 
 /* "ws /path" or "get /path" */
@@ -205,6 +243,10 @@ static void line_open(struct play *p, struct client *c, struct str what)
     struct buf b;
     struct str kind = str_cut(&what, ' ');
     bool ws = str_eq(kind, STR("ws"));
+    if (str_eq(kind, STR("ask"))) {
+        line_ask(p, c, what);
+        return;
+    }
     buf_init(&b, 65536);
     client_open(&p->world, c);
     MUST(buf_add(&b, STR("GET ")));
@@ -215,9 +257,7 @@ static void line_open(struct play *p, struct client *c, struct str what)
         MUST(buf_add(&b, STR("\r\n")));
     }
     if (ws)
-        MUST(buf_add(&b, STR("Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                             "Sec-WebSocket-Version: 13\r\n")));
+        MUST(buf_add(&b, STR(UPGRADE_LINES)));
     MUST(buf_add(&b, STR("\r\n")));
     client_send_raw(&p->world, c, buf_str(&b));
     unsigned status = client_take_head(c);
@@ -257,6 +297,10 @@ static void line_expect(struct play *p, struct client *c, struct str want)
 static void line_end(struct play *p, struct client *c, struct str want)
 {
     bool closes = str_starts(want, STR("close "));
+    if (str_eq(want, STR("ping"))) {
+        check(p, client_next(&p->world, c, &p->said) == TOLD_PING, "no ping came", STR_NONE);
+        return;
+    }
     enum told told = client_next(&p->world, c, &p->said);
     struct str got = buf_str(&p->said);
     check(p, told == (closes ? TOLD_CLOSE : TOLD_END), "the connection did not end so", got);
@@ -283,6 +327,12 @@ static struct str word_of(struct str words, struct str key)
     return STR_NONE;
 }
 
+static struct str tenant_of(struct str words)
+{
+    struct str tenant = word_of(words, STR("tenant"));
+    return tenant.n > 0 ? tenant : STR("default");
+}
+
 static void line_back_end(struct play *p, struct str words)
 {
     struct hub *hub = node_hub(p->world.node, 0);
@@ -293,14 +343,14 @@ static void line_back_end(struct play *p, struct str words)
         size_t data = str_find(words, STR("data="));
         struct str head = {words.p, data};
         hub_publish(hub,
-                    &(struct publish_params){.tenant = STR("default"),
+                    &(struct publish_params){.tenant = tenant_of(head),
                                              .channel = channel,
                                              .type = word_of(head, STR("type")),
                                              .tags = word_of(head, STR("tags")),
                                              .data = str_skip(words, data + 5)},
                     verb_done, p);
     } else {
-        struct control_params params = {.tenant = STR("default"),
+        struct control_params params = {.tenant = tenant_of(words),
                                         .user = word_of(words, STR("user")),
                                         .channel = word_of(words, STR("channel")),
                                         .reason = CLOSE_FORCE_DISCONNECT};
@@ -313,6 +363,16 @@ static void line_back_end(struct play *p, struct str words)
 }
 
 /* ---- the walk ---- */
+
+/* ">pong", or ">binary TEXT" */
+static void line_frame(struct play *p, struct client *c, struct str what)
+{
+    struct str kind = str_cut(&what, ' ');
+    bool binary = str_eq(kind, STR("binary"));
+    check(p, binary || str_eq(kind, STR("pong")), "not a frame that can be sent", kind);
+    check_nothing_is_left(p);
+    client_send(&p->world, c, binary ? 2 : 10, what);
+}
 
 static void line_talk(struct play *p, struct client *c, struct str line)
 {
@@ -327,7 +387,9 @@ static void line_talk(struct play *p, struct client *c, struct str line)
         return;
     }
     sending_flush(p);
-    if (mark == '>')
+    if (mark == '>' && line.n > 1 && line.p[1] != ' ')
+        line_frame(p, c, str_skip(line, 1));
+    else if (mark == '>')
         line_send(p, c, text);
     else if (mark == '<' && more)
         expect_line(p, text);

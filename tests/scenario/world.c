@@ -6,6 +6,7 @@
 #include "base/pool.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,6 +42,25 @@ int64_t world_now_s(void)
 void world_init(struct world *w)
 {
     *w = (struct world){.ping_ms = 25000, .pong_ms = 10000, .connect_ms = 10000, .burst = 1};
+    static const struct str namespaces[] = {{"/", 1}};
+    w->options = (struct dialect_options){
+        .heartbeat_interval_ms = 30000,
+        .heartbeat_timeout_ms = 90000,
+        .connections_max = 1000,
+        .socketio = {.backend_timeout_ms = 10000,
+                     .backend_queue_max = 100,
+                     .namespaces = namespaces,
+                     .namespace_count = 1,
+                     .ping_interval_ms = 25000,
+                     .ping_timeout_ms = 20000,
+                     .connect_timeout_ms = 45000,
+                     .payload_max_bytes = 1000000},
+        .conductor = {.backend_timeout_ms = 30000,
+                      .jobs_max = 100,
+                      .job_events_max = 1000,
+                      .job_keep_ms = 300000,
+                      .job_idle_ms = 600000},
+    };
     w->policy = (struct policy){
         .namespaces = w->namespaces,
         .channel_name_max = 255,
@@ -62,14 +82,34 @@ static void handle(struct http_request *r)
     e->dialect->handle(r, e);
 }
 
+static void handle_route(struct http_request *r)
+{
+    const struct route_binding *b = r->route_ctx;
+    b->route->handle(r, b->endpoint);
+}
+
+static void bind_routes(struct world *w, const struct endpoint *e)
+{
+    for (size_t i = 0; i < e->dialect->route_count; i++) {
+        const struct dialect_route *route = &e->dialect->routes[i];
+        MUST(w->route_count < ROUTES_MAX);
+        struct route_binding *b = &w->routes[w->route_count++];
+        *b = (struct route_binding){route, e};
+        MUST(http_router_add(w->router, route->methods, route->path, handle_route, b));
+    }
+}
+
 static void bind_dialect(struct world *w, struct endpoint *e, const struct dialect *d)
 {
+    char *own_path = w->paths[e - w->endpoints];
+    snprintf(own_path, sizeof(w->paths[0]), "/%s", d->name);
     *e = (struct endpoint){
         .dialect = d,
         .version = STR("recado"),
-        .path = d->path != NULL ? d->path : "/echo",
+        .path = d->path != NULL ? d->path : own_path,
         .node = w->node,
         .admission = &w->slot,
+        .options = &w->options,
         .tenant_from = TENANT_CLAIM,
         .tenant = STR("default"),
         .ws = {.message_max_bytes = 65536, .close_timeout_ms = 5000, .out_max_bytes = 1 << 20},
@@ -82,9 +122,12 @@ static void bind_dialect(struct world *w, struct endpoint *e, const struct diale
         .history_limit_max = 100,
         .filter_max_bytes = 4096,
     };
+    if (d->message_max_bytes > 0)
+        e->ws.message_max_bytes = d->message_max_bytes;
     if (d->prepare != NULL)
         d->prepare(e);
     MUST(http_router_add(w->router, d->methods, e->path, handle, e));
+    bind_routes(w, e);
 }
 
 void world_start(struct world *w)
@@ -124,6 +167,10 @@ void world_destroy(struct world *w)
     world_settle(w);
     http_server_destroy(&w->http);
     node_destroy(&w->node);
+    for (size_t i = 0; i < dialect_count; i++) {
+        if (dialects[i]->release != NULL)
+            dialects[i]->release(&w->endpoints[i]);
+    }
     flusher_fini(&w->flusher);
     loop_destroy(&w->loop);
     http_router_destroy(&w->router);
@@ -205,11 +252,11 @@ void client_send_raw(struct world *w, struct client *c, struct str bytes)
     world_settle(w);
 }
 
-void client_send(struct world *w, struct client *c, struct str text)
+void client_send(struct world *w, struct client *c, unsigned opcode, struct str text)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    MUST(text.n < 65536 && buf_add_char(&b, (char)0x81));
+    MUST(text.n < 65536 && buf_add_char(&b, (char)(0x80 | opcode)));
     MUST(buf_add_char(&b, (char)(0x80 | (text.n < 126 ? text.n : 126))));
     if (text.n >= 126)
         MUST(buf_add_char(&b, (char)(text.n >> 8)) && buf_add_char(&b, (char)text.n));
@@ -247,12 +294,34 @@ static enum told next_frame(struct client *c, struct buf *ret)
     if (c->in.len < head + n)
         return TOLD_NOTHING;
     struct str payload = {c->in.p + head, n};
-    bool is_close = (p[0] & 15) == 8;
+    bool is_close = (p[0] & 15) == 8, is_ping = (p[0] & 15) == 9;
     if (is_close && n >= 2)
         MUST(buf_add_format(ret, "%u ", (unsigned)(p[head] << 8 | p[head + 1])));
     MUST(buf_add(ret, is_close && n >= 2 ? str_skip(payload, 2) : payload));
     buf_take(&c->in, head + n);
-    return is_close ? TOLD_CLOSE : TOLD_MESSAGE;
+    return is_close ? TOLD_CLOSE : is_ping ? TOLD_PING : TOLD_MESSAGE;
+}
+
+/* A whole HTTP answer as "STATUS body"; one without a length is what came before the end. */
+static enum told next_answer(struct client *c, struct buf *ret)
+{
+    struct str in = buf_str(&c->in);
+    size_t head = in.n > 12 ? str_find(in, STR("\r\n\r\n")) + 4 : in.n + 4;
+    if (head > in.n)
+        return TOLD_NOTHING;
+    size_t at = str_find((struct str){in.p, head}, STR("Content-Length: "));
+    uint64_t n = in.n - head;
+    if (at < head)
+        n = strtoul(in.p + at + 16, NULL, 10);
+    if (in.n < head + n || (at >= head && c->fd >= 0))
+        return TOLD_NOTHING;
+    MUST(buf_add(ret, (struct str){in.p + 9, 3}));
+    if (n > 0)
+        MUST(buf_add_char(ret, ' ') && buf_add(ret, (struct str){in.p + head, n}));
+    while (ret->len > 0 && (ret->p[ret->len - 1] == '\n' || ret->p[ret->len - 1] == '\r'))
+        ret->len--;
+    buf_take(&c->in, head + n);
+    return TOLD_MESSAGE;
 }
 
 /* Of an event stream: one event without its chunk's head. */
@@ -277,7 +346,9 @@ enum told client_next(struct world *w, struct client *c, struct buf *ret)
 {
     (void)w;
     buf_clear(ret);
-    enum told told = c->open_ws ? next_frame(c, ret) : next_event(c, ret);
+    enum told told = c->open_ws ? next_frame(c, ret)
+                     : c->asks  ? next_answer(c, ret)
+                                : next_event(c, ret);
     if (told == TOLD_NOTHING && c->fd < 0 && c->in.len == 0)
         return TOLD_END;
     return told;

@@ -8,11 +8,12 @@
 
 #include "dialect/dialect.h"
 
-enum { CLIENTS_MAX = 8, NAMESPACES_MAX = 16 };
+enum { CLIENTS_MAX = 8, NAMESPACES_MAX = 16, ROUTES_MAX = 64 };
 
 struct client {
     int fd;       // -1: closed
     bool open_ws; // the handshake is done: frames follow
+    bool asks;    // whole HTTP answers follow
     struct buf in;
 };
 
@@ -25,7 +26,14 @@ struct world {
     struct auth *auth;
     struct admission admission;
     admission_slot slot;
-    struct endpoint endpoints[8];
+    struct endpoint endpoints[16];
+    struct route_binding {
+        const struct dialect_route *route;
+        const struct endpoint *endpoint;
+    } routes[ROUTES_MAX];
+    size_t route_count;
+    char paths[16][32]; // of dialects without one: "/name"
+    struct dialect_options options;
     struct policy policy;
     struct namespace_options namespaces[NAMESPACES_MAX];
     struct client clients[CLIENTS_MAX];
@@ -46,11 +54,11 @@ int64_t world_now_s(void);
 
 void client_open(struct world *w, struct client *c);
 void client_send_raw(struct world *w, struct client *c, struct str bytes);
-/* A masked text frame. */
-void client_send(struct world *w, struct client *c, struct str text);
+/* A masked frame: opcode 1 text, 2 binary, 10 pong. */
+void client_send(struct world *w, struct client *c, unsigned opcode, struct str payload);
 void client_leave(struct world *w, struct client *c);
 
-enum told { TOLD_NOTHING, TOLD_MESSAGE, TOLD_CLOSE, TOLD_END };
+enum told { TOLD_NOTHING, TOLD_MESSAGE, TOLD_PING, TOLD_CLOSE, TOLD_END };
 /* Takes the next thing out of what has come; ret: its text, valid until the next call. */
 enum told client_next(struct world *w, struct client *c, struct buf *ret);
 /* The head of the HTTP answer, when it is whole: its status. 0: none. */

@@ -168,12 +168,29 @@ static void test_types(void **state)
     filter_destroy(&f);
 }
 
+static bool is_wanted(void *ctx, const struct publication *p)
+{
+    return str_eq(p->type, *(const struct str *)ctx);
+}
+
+static void test_calls(void **state)
+{
+    (void)state;
+    struct str wanted = STR("a");
+    struct filter *f = filter_call(is_wanted, &wanted);
+    assert_non_null(f);
+    assert_true(filter_match(f, &(struct publication){.type = STR("a")}));
+    wanted = STR("b"); // asked anew each time
+    assert_false(filter_match(f, &(struct publication){.type = STR("a")}));
+    filter_destroy(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_comparisons), cmocka_unit_test(test_logic),
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_types),       cmocka_unit_test(test_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
