@@ -36,20 +36,22 @@ struct bench_protocol {
     struct bench_setup subscriber, publisher;
     const char *head, *tail; // around what is published; %d in head: a rising id
     const char *pong;        // the answer to a message of 1 to 4 bytes; NULL: none
+    unsigned around;         // bytes that an event has at least beside what was published
     bool lines;              // a frame may hold several messages, a line each
     bool http;               // publish by POST requests to publish_path
+    bool polling;            // subscribers are Engine.IO clients that poll
 };
 
-struct bench_words { // what the presets are filled with
-    const char *channel, *token, *api_key;
+struct bench_words { // what the presets are filled with; NULL: as the preset says, or none
+    const char *channel, *token, *api_key, *tenant, *type;
+    bool http; // publish through the server API, as most presets do anyway
+    bool polling;
 };
 struct bench;
-/* False: no such preset; or a text is too long. */
-bool bench_protocol_choose(struct bench *b, const char *name, const struct bench_words *w);
+/* What is wrong, a constant; NULL: nothing. */
+const char *bench_protocol_choose(struct bench *b, const char *name, const struct bench_words *w);
 /* "send:TEXT" or "expect:TEXT", \n is a newline. */
 bool bench_setup_add(struct bench *b, struct bench_setup *s, const char *text);
-/* The channels API of the native server instead of its publishing client. */
-bool bench_protocol_use_http(struct bench *b, const struct bench_words *w);
 
 /* ---- connections: bench_conn.c, bench_read.c ---- */
 
@@ -63,15 +65,17 @@ enum bench_state {
 };
 
 /* Extra state of the few whose messages are looked at. */
-enum { BENCH_SAMPLE_BYTES = 256 };
+enum { BENCH_SAMPLE_BYTES = 512 };
 struct bench_sample {
     unsigned have;
     uint64_t next_number;
     char bytes[BENCH_SAMPLE_BYTES];
 };
 
+enum { BENCH_SID_MAX = 64 };
 struct bench_conn {
     struct stream stream;
+    char *sid;         // of one that polls: its Engine.IO session
     struct buf *early; // what came before it was open
     struct buf *out;   // what could not be written at once
     struct bench_sample *sample;
@@ -80,6 +84,7 @@ struct bench_conn {
     uint32_t length; // of the message so far
     uint8_t state, step, opcode;
     bool fin, deflated, publisher;
+    bool posting, pinged; // of one that polls: what its request is, and what it has to answer
     uint8_t head[10], head_have; // a frame head that came in part
 };
 
@@ -106,7 +111,7 @@ enum { BENCH_RING = 1 << 16 };
 
 struct bench_snapshot {
     uint64_t time_ns, server_ns, softirq_ns, own_ns;
-    uint64_t deliveries, bytes, completed;
+    uint64_t deliveries, bytes, completed, published;
 };
 
 struct bench {
@@ -133,6 +138,7 @@ struct bench {
     struct proc_softirq softirq;
 
     uint64_t opened, ready, lost;
+    uint64_t missing; // at the end, of what was published: not yet with everybody
     uint64_t deliveries, bytes, published, completed, disorder;
     uint64_t deflated; // of the deliveries
     bool running, measuring, failed;
@@ -158,8 +164,18 @@ void bench_queue(struct bench *b, struct bench_conn *c, struct str bytes);
 void bench_flush(struct bench *b, struct bench_conn *c);
 void bench_send_frame(struct bench *b, struct bench_conn *c, uint8_t opcode, struct str payload);
 void bench_lost(struct bench *b, struct bench_conn *c, const char *why);
+void bench_opened(struct bench *b, struct bench_conn *c);
 /* bench_read.c: the messages that count among these bytes of the connection. */
 unsigned bench_count(struct bench *b, struct bench_conn *c, struct str bytes);
+/* And among the packets of an answer to a poll. */
+unsigned bench_count_packets(struct bench *b, struct bench_conn *c, struct str body);
+
+/* ---- subscribers that poll: bench_polling.c ---- */
+
+/* The connection is there: asks for a session. */
+void bench_polling_begin(struct bench *b, struct bench_conn *c);
+/* Bytes of answers: what was polled is counted, and the next request sent. */
+void bench_polling_take(struct bench *b, struct bench_conn *c, struct str bytes);
 
 struct bench_snapshot bench_snapshot_take(struct bench *b);
 /* Prints the figures of a run between two snapshots. */

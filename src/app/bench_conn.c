@@ -108,10 +108,12 @@ void bench_lost(struct bench *b, struct bench_conn *c, const char *why)
 
 /* ---- becoming open ---- */
 
-static void set_open(struct bench *b, struct bench_conn *c)
+void bench_opened(struct bench *b, struct bench_conn *c)
 {
     c->state = BENCH_OPEN;
     b->ready++;
+    if (b->protocol.polling && !c->publisher)
+        return;
     if (c->early != NULL && !(c->publisher && b->protocol.http))
         bench_count(b, c, buf_str(c->early));
     drop_buf(&c->early);
@@ -155,7 +157,7 @@ static void take_steps(struct bench *b, struct bench_conn *c)
             buf_take(c->early, end);
     }
     if (c->state == BENCH_SETUP)
-        set_open(b, c);
+        bench_opened(b, c);
 }
 
 /* Nobody keeps a window between messages, so that one compressed frame can serve all subscribers.
@@ -175,7 +177,11 @@ static void send_request(struct bench *b, struct bench_conn *c)
     char key[WIRE_KEY_TEXT + 1];
     c->early = new_buf(EARLY_MAX);
     if (c->publisher && b->protocol.http) {
-        set_open(b, c);
+        bench_opened(b, c);
+        return;
+    }
+    if (b->protocol.polling && !c->publisher && c->early != NULL) {
+        bench_polling_begin(b, c);
         return;
     }
     snprintf(u.path, sizeof(u.path), "%s",
@@ -297,7 +303,9 @@ static void read_all(struct bench *b, struct bench_conn *c)
             return;
         }
         struct str bytes = {b->read_buf, (size_t)n};
-        if (c->state == BENCH_OPEN)
+        if (b->protocol.polling && !c->publisher)
+            bench_polling_take(b, c, bytes);
+        else if (c->state == BENCH_OPEN)
             take_open(b, c, bytes);
         else
             take_early(b, c, bytes);

@@ -19,15 +19,6 @@ static struct buf *new_text(struct bench *b)
     return t;
 }
 
-/* Three pieces, of which the middle one is written as JSON. */
-static const char *text_with(struct bench *b, const char *head, const char *value, const char *tail)
-{
-    struct buf *t = new_text(b);
-    bool ok = t != NULL && buf_add(t, str_from(head)) && json_write_string(t, str_from(value)) &&
-              buf_add(t, str_from(tail)) && buf_add_char(t, '\0');
-    return ok ? t->p : NULL;
-}
-
 static bool add_step(struct bench_setup *s, bool expect, const char *text)
 {
     if (s->count == BENCH_STEPS_MAX || text == NULL)
@@ -56,80 +47,179 @@ bool bench_setup_add(struct bench *b, struct bench_setup *s, const char *text)
     return buf_add_char(t, '\0') && add_step(s, expect, t->p);
 }
 
-/* A topic server: what the publisher sends is what everybody gets. */
-static bool choose_plain(struct bench *b, const struct bench_words *w)
+/* ---- presets: one row says how a kind of server is spoken with ----
+ *
+ * In texts $channel and $token become JSON strings, $id is the channel's name after its colon,
+ * $transport is polling or websocket; what stands between two ~ is left out without a token. */
+
+enum { PRESET_STEPS = 4 };
+struct preset {
+    const char *name, *path;
+    const char *subscribe[PRESET_STEPS]; // ">text" is sent, "<text" is waited for
+    const char *publish[PRESET_STEPS];   // the publisher's, when it has publish_path
+    const char *publish_path;            // NULL: through the server API
+    const char *head, *tail, *pong;
+    const char *channel, *tenant, *type; // channel NULL: bench
+    unsigned around;
+    bool lines, polls;
+};
+
+static const struct preset presets[] = {
+    {.name = "native",
+     .path = "/connection/websocket",
+     .subscribe = {">{\"id\":1,\"connect\":{~\"token\":$token~}}", "<\"id\":1,\"connect\"",
+                   ">{\"id\":2,\"subscribe\":{\"channel\":$channel}}", "<\"id\":2,\"subscribe\""},
+     .publish = {">{\"id\":1,\"connect\":{~\"token\":$token~}}", "<\"id\":1,\"connect\""},
+     .publish_path = "/connection/websocket",
+     .head = "{\"id\":%d,\"publish\":{\"channel\":$channel,\"data\":",
+     .tail = "}}",
+     .pong = "{}",
+     .lines = true},
+    // A topic server: what the publisher sends is what everybody gets.
+    {.name = "plain", .path = "/sub", .publish_path = "/pub", .head = "", .tail = ""},
+    // Any Socket.IO server: "join" is acknowledged, "msg" goes to the room.
+    {.name = "socketio",
+     .path = "/socket.io/?EIO=4&transport=$transport",
+     .subscribe = {">40~{\"token\":$token}~", "<40{", ">420[\"join\",$channel]", "<430["},
+     .publish = {">40~{\"token\":$token}~", "<40{"},
+     .publish_path = "/socket.io/?EIO=4&transport=websocket",
+     .head = "42[\"msg\",",
+     .tail = "]",
+     .pong = "3",
+     .polls = true},
+    {.name = "pytake",
+     .path = "/socket.io/?EIO=4&transport=$transport",
+     .subscribe = {">40~{\"token\":$token}~", "<40{",
+                   ">42[\"join_conversation\",{\"conversation_id\":\"$id\"}]",
+                   "<joined_conversation"},
+     .pong = "3",
+     .channel = "conversation:3f2a7c1e-5b64-4d0a-9a53-8c1f0e2d4b67",
+     .tenant = "bench",
+     .type = "message:new",
+     .polls = true},
+    {.name = "orquestrador",
+     .path = "/ws",
+     .subscribe = {">{\"type\":\"task:subscribe\",\"data\":{\"taskId\":$id}}", "<task:subscribed"},
+     .channel = "task:1",
+     .type = "task:update"},
+    {.name = "agents",
+     .path = "/ws/agents?organizationId=bench&userId=bench",
+     .subscribe = {"<\"connected\""},
+     .channel = "agents",
+     .tenant = "bench",
+     .type = "task:created"},
+    {.name = "plataforma",
+     .path = "/ws/project/$id",
+     .subscribe = {"<\"subscribed\""},
+     .channel = "project:bench",
+     .type = "task_updated",
+     .around = 60}, // a heartbeat is longer than the shortest payload
+    {.name = "conductor",
+     .path = "/ws/gamification",
+     .subscribe = {"<\"connected\""},
+     .channel = "gamification",
+     .type = "task_started"},
+};
+
+static bool add_value(struct buf *t, struct str name, const struct bench_words *w)
 {
-    (void)w;
-    b->protocol =
-        (struct bench_protocol){.path = "/sub", .publish_path = "/pub", .head = "", .tail = ""};
+    struct str id = str_from(w->channel);
+    if (str_find(id, STR(":")) < id.n)
+        str_cut(&id, ':');
+    if (str_eq(name, STR("channel")))
+        return json_write_string(t, str_from(w->channel));
+    if (str_eq(name, STR("token")))
+        return json_write_string(t, str_from(w->token != NULL ? w->token : ""));
+    if (str_eq(name, STR("transport")))
+        return buf_add(t, w->polling ? STR("polling") : STR("websocket"));
+    return buf_add(t, id);
+}
+
+static const char *fill(struct bench *b, const char *text, const struct bench_words *w)
+{
+    struct buf *t = text != NULL ? new_text(b) : NULL;
+    bool ok = t != NULL, hidden = false;
+    if (text == NULL)
+        return NULL;
+    for (const char *at = text; ok && *at != '\0'; at++) {
+        if (*at == '~') {
+            hidden = !hidden && w->token == NULL;
+        } else if (!hidden && *at == '$') {
+            size_t n = strspn(at + 1, "abcdefghijklmnopqrstuvwxyz");
+            ok = add_value(t, (struct str){at + 1, n}, w);
+            at += n;
+        } else if (!hidden) {
+            ok = buf_add_char(t, *at);
+        }
+    }
+    return ok && buf_add_char(t, '\0') ? t->p : NULL;
+}
+
+static bool add_steps(struct bench *b, struct bench_setup *s, const char *const *steps,
+                      const struct bench_words *w)
+{
+    for (unsigned i = 0; i < PRESET_STEPS && steps[i] != NULL; i++)
+        if (!add_step(s, steps[i][0] == '<', fill(b, steps[i] + 1, w)))
+            return false;
     return true;
 }
 
-static bool choose_native(struct bench *b, const struct bench_words *w)
+/* What is published goes to the server API: the head of such a request's body. */
+static bool use_http(struct bench *b, const struct bench_words *w)
 {
     struct bench_protocol *p = &b->protocol;
-    const char *connect = w->token != NULL
-                              ? text_with(b, "{\"id\":1,\"connect\":{\"token\":", w->token, "}}")
-                              : "{\"id\":1,\"connect\":{}}";
-    const char *subscribe = text_with(b, "{\"id\":2,\"subscribe\":{\"channel\":", w->channel, "}}");
-    *p = (struct bench_protocol){
-        .path = "/connection/websocket",
-        .publish_path = "/connection/websocket",
-        .head = text_with(b, "{\"id\":%d,\"publish\":{\"channel\":", w->channel, ",\"data\":"),
-        .tail = "}}",
-        .pong = "{}",
-        .lines = true,
-    };
-    return p->head != NULL && add_step(&p->subscriber, false, connect) &&
-           add_step(&p->subscriber, true, "\"id\":1,\"connect\"") &&
-           add_step(&p->subscriber, false, subscribe) &&
-           add_step(&p->subscriber, true, "\"id\":2,\"subscribe\"") &&
-           add_step(&p->publisher, false, connect) &&
-           add_step(&p->publisher, true, "\"id\":1,\"connect\"");
-}
-
-/* "join" is acknowledged, "msg" goes to the room. */
-static bool choose_socketio(struct bench *b, const struct bench_words *w)
-{
-    struct bench_protocol *p = &b->protocol;
-    *p = (struct bench_protocol){
-        .path = "/socket.io/?EIO=4&transport=websocket",
-        .publish_path = "/socket.io/?EIO=4&transport=websocket",
-        .head = "42[\"msg\",",
-        .tail = "]",
-        .pong = "3",
-    };
-    return add_step(&p->subscriber, false, "40") && add_step(&p->subscriber, true, "40{") &&
-           add_step(&p->subscriber, false, text_with(b, "420[\"join\",", w->channel, "]")) &&
-           add_step(&p->subscriber, true, "430[") && add_step(&p->publisher, false, "40") &&
-           add_step(&p->publisher, true, "40{");
-}
-
-bool bench_protocol_choose(struct bench *b, const char *name, const struct bench_words *w)
-{
-    static const struct {
-        const char *name;
-        bool (*choose)(struct bench *b, const struct bench_words *w);
-    } presets[] = {
-        {"native", choose_native}, {"plain", choose_plain}, {"socketio", choose_socketio}};
-    for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++)
-        if (strcmp(presets[i].name, name) == 0)
-            return presets[i].choose(b, w);
-    return false;
-}
-
-bool bench_protocol_use_http(struct bench *b, const struct bench_words *w)
-{
-    struct bench_protocol *p = &b->protocol;
-    struct buf *key = new_text(b);
+    struct buf *key = new_text(b), *head = new_text(b);
     p->http = true;
     p->publish_path = "/api/publish";
-    p->head = text_with(b, "{\"channel\":", w->channel, ",\"data\":");
     p->tail = "}";
     p->publisher = (struct bench_setup){0};
-    if (key == NULL || p->head == NULL)
+    if (key == NULL || head == NULL)
         return false;
-    if (w->api_key != NULL && !buf_add_format(key, "X-API-Key: %s\r\n", w->api_key))
+    bool ok = buf_add(head, STR("{\"channel\":")) && json_write_string(head, str_from(w->channel));
+    if (w->tenant != NULL)
+        ok = ok && buf_add(head, STR(",\"tenant\":")) &&
+             json_write_string(head, str_from(w->tenant));
+    if (w->type != NULL)
+        ok = ok && buf_add(head, STR(",\"type\":")) && json_write_string(head, str_from(w->type));
+    ok = ok && buf_add(head, STR(",\"data\":")) && buf_add_char(head, '\0');
+    p->head = head->p;
+    if (w->api_key != NULL)
+        ok = ok && buf_add_format(key, "X-API-Key: %s\r\n", w->api_key);
+    return ok && buf_add_char(key, '\0') && add_step(&p->publisher, false, key->p);
+}
+
+static bool set_preset(struct bench *b, const struct preset *t, struct bench_words w)
+{
+    struct bench_protocol *p = &b->protocol;
+    w.channel = w.channel != NULL ? w.channel : t->channel != NULL ? t->channel : "bench";
+    w.tenant = w.tenant != NULL ? w.tenant : t->tenant;
+    w.type = t->type;
+    *p = (struct bench_protocol){
+        .path = fill(b, t->path, &w),
+        .publish_path = t->publish_path,
+        .head = fill(b, t->head, &w),
+        .tail = t->tail,
+        .pong = t->pong,
+        .around = t->around,
+        .lines = t->lines,
+        .polling = w.polling,
+    };
+    if (p->path == NULL || !add_steps(b, &p->subscriber, t->subscribe, &w))
         return false;
-    return buf_add_char(key, '\0') && add_step(&p->publisher, false, key->p);
+    if (w.http || t->publish_path == NULL)
+        return use_http(b, &w);
+    return p->head != NULL && add_steps(b, &p->publisher, t->publish, &w);
+}
+
+const char *bench_protocol_choose(struct bench *b, const char *name, const struct bench_words *w)
+{
+    for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
+        if (strcmp(presets[i].name, name) != 0)
+            continue;
+        if (w->polling && !presets[i].polls)
+            return "--transport polling is for socketio and pytake";
+        return set_preset(b, &presets[i], *w) ? NULL : "the channel, token or key is too long";
+    }
+    return "--protocol should be native, plain, socketio, pytake, orquestrador, agents, "
+           "plataforma or conductor";
 }

@@ -1,8 +1,8 @@
 /*
  * bench_read.c - finds the messages in what a connection receives.
  *
- * What counts is a message at least as long as the published JSON: whatever carries it is that
- * long; pings, acknowledgements and answers are shorter than its least size. A compressed frame is
+ * What counts is a message at least as long as the published JSON and what is known to be around
+ * it; pings, acknowledgements and answers are shorter than its least size. A compressed frame is
  * one message: it is counted, and nobody looks into it.
  *
  * Always true between two calls: skip bytes of the current frame are still to come; head holds the
@@ -47,10 +47,10 @@ static void extend(struct bench *b, struct bench_conn *c, struct str bytes)
 static unsigned finish(struct bench *b, struct bench_conn *c)
 {
     uint32_t n = c->length;
-    bool counts = n >= (c->deflated ? DEFLATED_MIN : b->size);
+    bool counts = n >= (c->deflated ? DEFLATED_MIN : b->size + b->protocol.around);
     c->length = 0;
     b->deflated += counts && c->deflated && b->running;
-    if (b->protocol.pong != NULL && n > 0 && n <= PING_MAX && !c->publisher)
+    if (b->protocol.pong != NULL && n > 0 && n <= PING_MAX && c->sid == NULL)
         bench_send_frame(b, c, WIRE_TEXT, str_from(b->protocol.pong));
     if (c->sample != NULL) {
         if (counts && b->running && !c->deflated)
@@ -71,6 +71,18 @@ static unsigned extend_lines(struct bench *b, struct bench_conn *c, struct str b
             break;
         count += finish(b, c);
         bytes = str_skip(bytes, n + 1);
+    }
+    return count;
+}
+
+unsigned bench_count_packets(struct bench *b, struct bench_conn *c, struct str body)
+{
+    unsigned count = 0;
+    while (body.n > 0) {
+        struct str packet = str_cut(&body, '\x1e');
+        c->pinged = c->pinged || str_eq(packet, STR("2"));
+        extend(b, c, packet);
+        count += finish(b, c);
     }
     return count;
 }

@@ -37,7 +37,7 @@ static struct figures figure_out(const struct bench *b, const struct bench_snaps
         .messages = to->completed - from->completed,
         .deliveries = to->deliveries - from->deliveries,
         .samples = b->latency.count,
-        .backlog = b->published - b->completed,
+        .backlog = to->published - to->completed,
     };
 }
 
@@ -60,9 +60,9 @@ static void print_json(const struct bench *b, const struct figures *f)
     if (b->deflate)
         printf("\"deflated_part\":%.3f,", f->deflated_part);
     printf("\"client_load\":%.3f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,"
-           "\"samples\":%llu,\"backlog\":%llu,\"disorder\":%llu}\n",
+           "\"samples\":%llu,\"backlog\":%llu,\"missing\":%llu,\"disorder\":%llu}\n",
            f->client_load, f->p50_us, f->p99_us, f->p999_us, f->max_us, f->samples,
-           echo ? 0 : f->backlog, (unsigned long long)b->disorder);
+           echo ? 0 : f->backlog, (unsigned long long)b->missing, (unsigned long long)b->disorder);
 }
 
 static void print_text(const struct bench *b, const struct figures *f)
@@ -90,6 +90,9 @@ static void print_text(const struct bench *b, const struct figures *f)
     if (b->rate > 0 && f->backlog > b->rate / 2)
         printf("  %sthe rate was not sustained: %llu messages behind%s\n",
                cli_color(&b->out, CLI_RED), f->backlog, plain);
+    if (b->missing > 0)
+        printf("  %sstill missing at the end: %llu messages%s\n", cli_color(&b->out, CLI_RED),
+               (unsigned long long)b->missing, plain);
     if (b->disorder > 0)
         printf("  %sout of order: %llu%s\n", cli_color(&b->out, CLI_RED),
                (unsigned long long)b->disorder, plain);

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 
-enum { READ_SIZE = 512 * 1024, SPARE_FDS = 64 };
+enum { READ_SIZE = 512 * 1024, SPARE_FDS = 64, REST_MS = 3000 };
 
 bool bench_fail(struct bench *b, const char *format, ...)
 {
@@ -89,6 +89,7 @@ static void conn_fini(struct bench *b, struct bench_conn *c)
 {
     bench_lost(b, c, "done"); // closes and frees
     free(c->sample);
+    free(c->sid);
 }
 
 void bench_fini(struct bench *b)
@@ -118,7 +119,18 @@ struct bench_snapshot bench_snapshot_take(struct bench *b)
         .deliveries = b->deliveries,
         .bytes = b->bytes,
         .completed = b->completed,
+        .published = b->published,
     };
+}
+
+/* What was published last is still under way; false: a connection was lost. */
+static bool wait_for_rest(struct bench *b)
+{
+    uint64_t until = clock_mono_ns() + REST_MS * 1000000ull;
+    while (b->completed < b->published && clock_mono_ns() < until && b->lost == 0)
+        bench_poll(b, 1);
+    b->missing = b->published - b->completed;
+    return b->lost == 0 && !b->failed;
 }
 
 bool bench_run(struct bench *b, void (*feed)(struct bench *b, uint64_t start_ns))
@@ -142,6 +154,9 @@ bool bench_run(struct bench *b, void (*feed)(struct bench *b, uint64_t start_ns)
             return false;
     }
     to = bench_snapshot_take(b);
+    b->measuring = false;
+    if (b->ordered && !wait_for_rest(b))
+        return false;
     b->running = false;
     bench_report(b, &from, &to);
     return true;

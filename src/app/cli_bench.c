@@ -41,10 +41,14 @@ static const char help[] =
     "      --insecure          do not check the server's certificate\n"
     "      --json              one line of JSON\n"
     "how the server is spoken with:\n"
-    "  -p, --protocol NAME     native, plain (/sub gets what /pub is sent) or socketio\n"
-    "      --channel CHANNEL   (bench)\n"
-    "      --token JWT         for native\n"
-    "      --http              native: publish through the server's API\n"
+    "  -p, --protocol NAME     native, plain (/sub gets what /pub is sent), socketio (any server\n"
+    "                          that knows \"join\" and \"msg\"), or an application's: pytake,\n"
+    "                          orquestrador, agents, plataforma, conductor\n"
+    "      --transport T       websocket or polling, for socketio and pytake (websocket)\n"
+    "      --channel CHANNEL   (bench, or one that the application has)\n"
+    "      --tenant TENANT     of what is published through the server's API\n"
+    "      --token JWT         for native, socketio and pytake\n"
+    "      --http              native: publish through the server's API, as applications do\n"
     "  -k, --api-key KEY       its key; else $RECADO_API_KEY is used\n"
     "      --publish-path PATH where the publisher connects, or posts to\n"
     "      --setup STEP        instead of the protocol's: send:TEXT or expect:TEXT, in order\n"
@@ -54,7 +58,8 @@ static const char help[] =
     "      --pong TEXT         the answer to messages of 1 to 4 bytes\n";
 
 struct bench_options {
-    const char *protocol, *channel, *token, *api_key, *publish_path, *head, *tail, *pong;
+    const char *protocol, *channel, *tenant, *token, *transport, *api_key;
+    const char *publish_path, *head, *tail, *pong;
     struct cli_list setup, publish_setup;
     bool http, json;
 };
@@ -100,13 +105,22 @@ static bool add_steps(struct bench *b, struct bench_setup *s, const struct cli_l
 static const char *set_protocol(struct bench *b, const struct bench_options *o)
 {
     struct bench_protocol *p = &b->protocol;
-    struct bench_words words = {o->channel, o->token, o->api_key};
+    const char *transport = o->transport != NULL ? o->transport : "websocket";
+    struct bench_words words = {.channel = o->channel,
+                                .token = o->token,
+                                .api_key = o->api_key,
+                                .tenant = o->tenant,
+                                .http = o->http,
+                                .polling = strcmp(transport, "polling") == 0};
     bool echo = strcmp(b->mode, "echo") == 0;
     b->protocol_name = o->protocol != NULL ? o->protocol : echo ? "plain" : "native";
-    if (!bench_protocol_choose(b, b->protocol_name, &words))
-        return "--protocol should be native, plain or socketio";
-    if (o->http && !bench_protocol_use_http(b, &words))
-        return "--http: the channel or the key is too long";
+    if (!words.polling && strcmp(transport, "websocket") != 0)
+        return "--transport should be websocket or polling";
+    if (words.polling && echo)
+        return "--transport polling does not echo";
+    const char *wrong = bench_protocol_choose(b, b->protocol_name, &words);
+    if (wrong != NULL)
+        return wrong;
     if (!add_steps(b, &p->subscriber, &o->setup) || !add_steps(b, &p->publisher, &o->publish_setup))
         return "--setup should be send:TEXT or expect:TEXT, at most 16 of them";
     if (echo && o->protocol == NULL)
@@ -156,7 +170,7 @@ static int start(struct bench *b, const struct bench_options *o, const struct cl
 int cli_bench(int argc, char **argv)
 {
     struct bench *b = calloc(1, sizeof(*b));
-    struct bench_options o = {.channel = "bench", .api_key = getenv("RECADO_API_KEY")};
+    struct bench_options o = {.api_key = getenv("RECADO_API_KEY")};
     struct cli_list rest;
     if (b == NULL)
         return CLI_FAILED;
@@ -184,7 +198,9 @@ int cli_bench(int argc, char **argv)
                                          {"json", 0, CLI_FLAG, &o.json},
                                          {"protocol", 'p', CLI_TEXT, &o.protocol},
                                          {"channel", 0, CLI_TEXT, &o.channel},
+                                         {"tenant", 0, CLI_TEXT, &o.tenant},
                                          {"token", 0, CLI_TEXT, &o.token},
+                                         {"transport", 0, CLI_TEXT, &o.transport},
                                          {"http", 0, CLI_FLAG, &o.http},
                                          {"api-key", 'k', CLI_TEXT, &o.api_key},
                                          {"publish-path", 0, CLI_TEXT, &o.publish_path},

@@ -96,7 +96,7 @@ static void expected_accept(const char *key, char ret[29])
     EVP_EncodeBlock((unsigned char *)ret, digest, (int)n);
 }
 
-static struct str find_header(struct str head, struct str name)
+struct str wire_header(struct str head, struct str name)
 {
     str_cut(&head, '\n'); // the status line
     while (head.n > 0) {
@@ -130,7 +130,7 @@ const char *wire_check_reply(struct str head, const char *key)
     if (wire_status(head) != 101)
         return "the server did not open a WebSocket";
     expected_accept(key, accept);
-    if (!str_eq(find_header(head, STR("sec-websocket-accept")), str_from(accept)))
+    if (!str_eq(wire_header(head, STR("sec-websocket-accept")), str_from(accept)))
         return "the server's Sec-WebSocket-Accept is wrong";
     return NULL;
 }

@@ -34,6 +34,8 @@ bool wire_add_request(struct buf *out, const struct url *u, struct str headers,
                       char ret_key[WIRE_KEY_TEXT + 1]);
 /* head: through the empty line. What is wrong, a constant; NULL: the connection is open. */
 const char *wire_check_reply(struct str head, const char *key);
+/* Of a line of the head, by its name in lower case; "": there is none. */
+struct str wire_header(struct str head, struct str name);
 /* The number in the status line, 0: none. */
 unsigned wire_status(struct str head);
 
