@@ -15,6 +15,11 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
+/* A buffer over the caller's bytes: it never grows and needs no buf_fini(). */
+static inline struct buf buf_on(char *at, size_t cap)
+{
+    return (struct buf){.p = at, .cap = cap, .max = cap};
+}
 
 /* Room for n more bytes at b->p + b->len. */
 bool buf_reserve(struct buf *b, size_t n);

@@ -99,12 +99,6 @@ struct call {
 struct call *native_call_make(struct native_session *ns, uint32_t id);
 void native_call_free(struct call *c);
 
-/* A buffer over bytes of the stack: it never grows. */
-static inline struct buf buf_on(char *at, size_t cap)
-{
-    return (struct buf){.p = at, .cap = cap, .max = cap};
-}
-
 void native_reply_send(struct native_session *ns, struct str json);
 void native_reply_error(struct native_session *ns, uint32_t id, enum err err);
 /* {"id":id,"name":{}} */
