@@ -199,7 +199,9 @@ static void ws_event(struct ws *w, enum ws_event event, const struct ws_item *it
     case WS_BROKEN:
         ws_fail(w, item->reason);
         break;
-    case WS_PONG: // any byte is a sign of life
+    case WS_PONG:
+        w->waiting = false;
+        break;
     case WS_MORE:
         break;
     }
@@ -209,7 +211,8 @@ static void ws_data(struct conn *c, char *p, size_t n)
 {
     struct ws *w = c->owner;
     struct carrier *ca = &w->carrier;
-    w->waiting = false;
+    if (!w->options->pong_only) // any byte is a sign of life
+        w->waiting = false;
     if (ca->handler->alive != NULL && w->state == WS_OPEN)
         ca->handler->alive(ca, ca->ctx);
     struct ws_input in = {p, n};
@@ -249,6 +252,17 @@ static void ws_ping(struct ws *w)
                   w->pinged ? o->pong_timeout_ms : o->ping_interval_ms);
 }
 
+static void ws_no_pong(struct ws *w)
+{
+    if (!w->options->no_pong_aborts) {
+        ws_close(&w->carrier, CLOSE_NO_PONG, 0, STR_NONE);
+        return;
+    }
+    w->state = WS_DONE;
+    w->reason = CLOSE_NO_PONG;
+    conn_abort(w->carrier.conn, CLOSE_NO_PONG);
+}
+
 static void ws_timer_fired(struct timer *t)
 {
     struct ws *w = container_of(t, struct ws, timer);
@@ -256,7 +270,7 @@ static void ws_timer_fired(struct timer *t)
     if (w->state == WS_CLOSING) {
         ws_end(w, (enum close_reason)w->reason, 0);
     } else if (w->pinged && w->waiting) {
-        ws_close(&w->carrier, CLOSE_NO_PONG, 0, STR_NONE);
+        ws_no_pong(w);
     } else if (w->pinged && o->ping_interval_ms > o->pong_timeout_ms) {
         w->pinged = false;
         timer_arm(conn_loop(w->carrier.conn), t, o->ping_interval_ms - o->pong_timeout_ms);

@@ -13,6 +13,8 @@ struct ws_options {
     uint32_t message_max_bytes;
     uint32_t ping_interval_ms;      // protocol pings; 0: none
     uint32_t pong_timeout_ms;       // without any sign of life after a ping: CLOSE_NO_PONG
+    bool pong_only;                 // of these signs only a pong counts
+    bool no_pong_aborts;            // CLOSE_NO_PONG without a close frame: the peer sees 1006
     uint32_t close_timeout_ms;      // for the peer's half of the close handshake
     uint32_t out_max_bytes;         // own bytes waiting for the socket
     bool deflate;                   // accept permessage-deflate when offered

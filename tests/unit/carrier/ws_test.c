@@ -439,6 +439,31 @@ static void pings_and_ends_who_does_not_answer(void **state)
     finish(CLOSE_NO_PONG, 0);
 }
 
+static void counts_pongs_only(void **state)
+{
+    (void)state;
+    struct ws_options o = usual;
+    o.ping_interval_ms = o.pong_timeout_ms = 30000;
+    o.pong_only = o.no_pong_aborts = true;
+    start(&o, NULL);
+    wire_wait(30000);
+    assert_said("\x89\x00");
+    feed(FIN | WS_OP_PONG, STR_NONE);
+    wire_wait(29999);
+    assert_said("");
+    wire_wait(1);
+    assert_said("\x89\x00");
+    feed(FIN | WS_OP_TEXT, STR("a message is none"));
+    feed(FIN | WS_OP_PING, STR("nor is a ping"));
+    wire_clear();
+    wire_wait(29999);
+    assert_int_equal(wire.conn->state, CONN_OPEN);
+    wire_wait(1);
+    assert_said(""); // no goodbye
+    assert_int_equal(wire.conn->state, CONN_CLOSED);
+    finish(CLOSE_NO_PONG, 0);
+}
+
 static void pings_without_a_deadline(void **state)
 {
     (void)state;
@@ -516,6 +541,7 @@ int main(void)
         cmocka_unit_test(can_be_closed_inside_a_message),
         cmocka_unit_test(names_what_was_wrong),
         cmocka_unit_test(pings_and_ends_who_does_not_answer),
+        cmocka_unit_test(counts_pongs_only),
         cmocka_unit_test(pings_without_a_deadline),
         cmocka_unit_test(tells_the_same_however_it_is_cut),
     };
