@@ -1,7 +1,8 @@
 /*
  * server.c - everything wired, in a written order:
- *   file limit, admission, loops, hub, routers (API, health, metrics, dialects, console), HTTP
- *   servers, doors. server_life.c starts the threads, and takes all apart in the reverse order.
+ *   file limit, admission, loops with their HTTP clients, hub, routers (API, health, metrics,
+ *   dialects, console), HTTP servers, doors.
+ * server_life.c starts the threads, and takes all apart in the reverse order.
  */
 #include "app/server.h"
 
@@ -9,12 +10,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "console/console.h"
+#include "http/client.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { FILES_RESERVED = 64 };
+enum { FILES_RESERVED = 64, CALLS_MAX = 16384 };
 
 /* ---- parts ---- */
 
@@ -102,6 +104,23 @@ static bool make_workers(struct server *s, struct buf *ret_why)
         w->flusher.closed_ctx = s;
     }
     s->figures.loop_count = s->worker_count;
+    return true;
+}
+
+/* For requests to back ends: so many at most on a loop, the rest is refused. */
+static bool make_clients(struct server *s)
+{
+    const struct http_client_options o = {.calls_max = CALLS_MAX,
+                                          .agent = STR("recado/" RECADO_VERSION)};
+    s->clients = calloc(s->worker_count, sizeof(struct http_client *));
+    if (s->clients == NULL)
+        return false;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        s->clients[i] = http_client_create(s->workers[i].loop, &o);
+        s->workers[i].figures->client = s->clients[i];
+        if (s->clients[i] == NULL)
+            return false;
+    }
     return true;
 }
 
@@ -214,7 +233,7 @@ struct server *server_create(struct config *config, struct buf *ret_why)
     if (s->book == NULL || !admission_make(&s->admissions[0], config, ret_why))
         goto fail;
     atomic_init(&s->admission, &s->admissions[0]);
-    if (!make_workers(s, ret_why) || !make_node(s))
+    if (!make_workers(s, ret_why) || !make_clients(s) || !make_node(s))
         goto fail;
     describe(s);
     if (!make_routers(s, ret_why) || !make_http(s) || !doors_open(s, ret_why))

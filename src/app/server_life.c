@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/must.h"
+#include "http/client.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -228,6 +229,8 @@ void server_destroy(struct server **sp)
         struct worker *w = &s->workers[i];
         http_server_destroy(&w->http[0]);
         http_server_destroy(&w->http[1]);
+        if (s->clients != NULL)
+            http_client_destroy(&s->clients[i]); // no session is left that waits for an answer
         flusher_fini(&w->flusher);
         free(w->knockers);
     }
@@ -238,6 +241,7 @@ void server_destroy(struct server **sp)
     node_destroy(&s->node);
     for (unsigned i = 0; i < s->worker_count; i++)
         loop_destroy(&s->workers[i].loop);
+    free(s->clients);
     free(s->workers);
     free(s->figures.loops);
     admission_drop(&s->admissions[0]);

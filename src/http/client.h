@@ -37,7 +37,7 @@ struct http_call_params {
     struct str body;
     uint32_t connect_timeout_ms; // 0: timeout_ms
     uint32_t timeout_ms;         // of the whole call; 0: none
-    uint32_t idle_timeout_ms;    // between two pieces of the answer; 0: none
+    uint32_t idle_timeout_ms;    // of silence, until and within the answer; 0: none
     size_t body_max_bytes;       // of an answer kept for done(); more ends the call
     /* The answer as it comes; the status is known. NULL: it is kept for done(). */
     void (*piece)(void *ctx, unsigned status, struct str bytes);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/client.h"
 #include "loop/loop.h"
 
 enum { PAGE_MAX = 1 << 20, DIALECTS_MAX = 64 };
@@ -242,6 +243,25 @@ static void put_loops(struct buf *b, const struct metrics_source *src)
                        (unsigned long long)stats[i].events);
 }
 
+static void put_calls(struct buf *b, const struct metrics_source *src)
+{
+    struct http_client_stats total = {0};
+    for (unsigned i = 0; i < src->loop_count; i++) {
+        struct http_client_stats stats;
+        if (src->loops[i].client == NULL)
+            continue;
+        http_client_read_stats(src->loops[i].client, &stats);
+        total.calls += stats.calls;
+        total.failures += stats.failures;
+        total.under_way += stats.under_way;
+    }
+    put_counter(b, "recado_backend_requests_total", "Requests sent to back ends.", total.calls);
+    put_counter(b, "recado_backend_failures_total",
+                "Requests to back ends that brought no whole answer.", total.failures);
+    put_gauge(b, "recado_backend_requests_under_way", "Requests to back ends that wait.",
+              total.under_way);
+}
+
 /* ---- of the process ---- */
 
 /* Resident bytes; 0: the kernel does not say. */
@@ -302,6 +322,7 @@ static void route_metrics(struct http_request *r)
     put_latency(&page, src);
     put_http(&page, src);
     put_loops(&page, src);
+    put_calls(&page, src);
     http_reply(r, 200, STR("text/plain; version=0.0.4; charset=utf-8"), buf_str(&page), STR_NONE);
     buf_fini(&page);
 }

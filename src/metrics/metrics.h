@@ -14,6 +14,7 @@ struct metrics_loop {
     const struct loop *loop;
     const struct flusher *flusher;
     const struct http_server *servers[2]; // public, internal; NULL: none
+    const struct http_client *client;     // requests to back ends; NULL: none
     struct histogram publish_to_write;    // seconds; filled by metrics_observe()
 };
 
