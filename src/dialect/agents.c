@@ -1,0 +1,471 @@
+/*
+ * agents.c - events of an organization and of one user in it, as its agents' page reads them.
+ *
+ * Why it exists: pages of that application connect as they are. An organization is a tenant; what
+ * all of it hears is published on the channel "agents", what one user hears on "user:<id>".
+ *
+ * Always true between two calls:
+ *   I1. a session follows channels of its own tenant only, and they were chosen here.
+ *   I2. every session that was opened is counted in exactly one organization until it is closed.
+ */
+#include "dialect/agents.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "dialect/ws_session.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    MESSAGE_MAX_BYTES = 16 << 20,
+    ORGANIZATIONS_MAX = 10000000, // never reached: there are no more than sessions
+    STATS_MAX_BYTES = 64 << 20,
+    FRAME_ROOM = 160, // of an event, beside its type and data
+};
+
+/* ---- who is here ---- */
+
+struct organization {
+    struct map_node node;
+    uint64_t client_count;
+    char name[];
+};
+
+/* Of one endpoint, on all loops. */
+struct registry {
+    pthread_mutex_t lock;
+    struct map organizations;
+    uint64_t client_count;
+};
+
+struct agent {
+    struct ws_session ws;
+    struct organization *organization; // NULL: not counted
+};
+
+static struct organization *organization_find(struct registry *g, struct str name)
+{
+    struct map_node *n = map_find(&g->organizations, name);
+    return n != NULL ? container_of(n, struct organization, node) : NULL;
+}
+
+static struct organization *organization_make(struct registry *g, struct str name)
+{
+    struct organization *o = calloc(1, sizeof(*o) + name.n);
+    if (o == NULL)
+        return NULL;
+    char *at = o->name;
+    o->node.key = str_put(&at, name);
+    if (map_add(&g->organizations, &o->node))
+        return o;
+    free(o);
+    return NULL;
+}
+
+/* NULL: no memory. */
+static struct organization *organization_enter(struct registry *g, struct str name)
+{
+    pthread_mutex_lock(&g->lock);
+    struct organization *o = organization_find(g, name);
+    if (o == NULL)
+        o = organization_make(g, name);
+    if (o != NULL) {
+        o->client_count++;
+        g->client_count++;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return o;
+}
+
+static void organization_leave(struct registry *g, struct organization *o)
+{
+    pthread_mutex_lock(&g->lock);
+    g->client_count--;
+    if (--o->client_count == 0) {
+        map_remove(&g->organizations, &o->node);
+        free(o);
+    }
+    pthread_mutex_unlock(&g->lock);
+}
+
+static bool stats_write(struct registry *g, struct buf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    pthread_mutex_lock(&g->lock);
+    json_open_object(&w);
+    json_put_u64(json_key(&w, STR("totalClients")), g->client_count);
+    json_put_u64(json_key(&w, STR("organizationsConnected")), g->organizations.count);
+    json_open_object(json_key(&w, STR("clientsByOrg")));
+    struct map_node *n = map_first(&g->organizations);
+    for (; n != NULL; n = map_next(&g->organizations, n))
+        json_put_u64(json_key(&w, n->key),
+                     container_of(n, struct organization, node)->client_count);
+    json_close_object(&w);
+    json_close_object(&w);
+    pthread_mutex_unlock(&g->lock);
+    return json_done(&w);
+}
+
+static void agents_stats(struct http_request *r, const struct endpoint *e)
+{
+    struct buf body;
+    if (!admit_back_end(r, e))
+        return;
+    buf_init(&body, STATS_MAX_BYTES);
+    if (stats_write(e->shared, &body))
+        http_reply(r, 200, STR("application/json"), buf_str(&body), STR_NONE);
+    else
+        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+    buf_fini(&body);
+}
+
+/* ---- what is said ---- */
+
+/* Pages read fields of data unguarded: null would end their handler. */
+static struct str data_or_empty(struct str data)
+{
+    return data.n == 0 || str_eq(data, STR("null")) ? STR("{}") : data;
+}
+
+bool agents_event_write(struct buf *out, const struct publication *p)
+{
+    char time[ISO_TIME_MAX];
+    size_t n = iso_time_ms(p->time_ms, time);
+    return buf_add(out, STR("{\"type\":")) &&
+           json_write_string(out, p->type.n > 0 ? p->type : STR("message")) &&
+           buf_add(out, STR(",\"data\":")) && buf_add(out, data_or_empty(p->data)) &&
+           buf_add(out, STR(",\"timestamp\":\"")) && buf_add(out, (struct str){time, n}) &&
+           buf_add(out, STR("\"}"));
+}
+
+/* A character takes at most six as an escape. */
+static size_t event_bytes_max(const struct publication *p)
+{
+    return p->type.n * 6 + p->data.n + FRAME_ROOM;
+}
+
+static bool agents_encode(const struct encoding *e, struct str channel, const struct publication *p,
+                          struct buf *out)
+{
+    (void)channel;
+    if (p->kind != EVENT_PUBLICATION)
+        return false;
+    size_t most = event_bytes_max(p);
+    char *at = pool_alloc(most);
+    if (at == NULL)
+        return false;
+    struct buf payload = buf_on(at, most);
+    bool ok = agents_event_write(&payload, p) && ws_encoding_frame(e, buf_str(&payload), out);
+    pool_free(at);
+    return ok;
+}
+
+/* Nothing is deflated here. */
+static const struct encoding agents_encoding = WS_ENCODING("agents", agents_encode, 0);
+
+static void send_welcome(struct ws_session *ws, struct str organization)
+{
+    char time_at[ISO_TIME_MAX];
+    char at[HANDSHAKE_TENANT_MAX * 6 + 256];
+    struct buf b = buf_on(at, sizeof(at));
+    struct json_writer w;
+    struct str time = {time_at, iso_time_ms(loop_wall_ms(ws_session_loop(ws)), time_at)};
+    json_writer_init(&w, &b);
+    json_open_object(&w);
+    json_put_string(json_key(&w, STR("type")), STR("connected"));
+    json_open_object(json_key(&w, STR("data")));
+    json_put_string(json_key(&w, STR("message")), STR("WebSocket connected successfully"));
+    json_put_string(json_key(&w, STR("organizationId")), organization);
+    json_put_string(json_key(&w, STR("timestamp")), time);
+    json_close_object(&w);
+    json_put_string(json_key(&w, STR("timestamp")), time);
+    json_close_object(&w);
+    if (json_done(&w))
+        ws_session_send(ws, buf_str(&b));
+}
+
+static void send_pong(struct ws_session *ws)
+{
+    char time[ISO_TIME_MAX];
+    char at[160];
+    struct buf b = buf_on(at, sizeof(at));
+    int n = (int)iso_time_ms(loop_wall_ms(ws_session_loop(ws)), time);
+    if (buf_add_format(
+            &b, "{\"type\":\"pong\",\"data\":{\"timestamp\":\"%.*s\"},\"timestamp\":\"%.*s\"}", n,
+            time, n, time))
+        ws_session_send(ws, buf_str(&b));
+}
+
+/* ---- what is heard ---- */
+
+bool agents_is_ping(struct str message)
+{
+    struct json j;
+    struct str key, type;
+    bool is_ping = false;
+    json_init(&j, message);
+    if (json_peek(&j) != JSON_OBJECT || !json_object_begin(&j))
+        return false;
+    while (json_object_next(&j, &key)) {
+        if (!json_key_is(key, STR("type")))
+            continue;
+        is_ping = json_peek(&j) == JSON_STRING && json_read_string_raw(&j, &type) &&
+                  json_key_is(type, STR("ping"));
+    }
+    return json_end(&j) && is_ping;
+}
+
+static void agent_message(struct ws_session *ws, struct str payload, bool binary)
+{
+    (void)binary; // the same, as it always was
+    if (agents_is_ping(payload))
+        send_pong(ws);
+    else
+        log_debug("agents: a message of %zu bytes that is no ping was ignored", payload.n);
+}
+
+/* ---- a session's life ---- */
+
+static void agent_resync(struct session *s, struct subscription *sub,
+                         struct publication *const *pubs, size_t count)
+{
+    struct ws_session *ws = ws_session_of(s);
+    (void)sub;
+    for (size_t i = 0; i < count && !ws->ending; i++) {
+        struct buf b;
+        buf_init(&b, event_bytes_max(pubs[i]));
+        if (agents_event_write(&b, pubs[i]))
+            ws_session_send(ws, buf_str(&b));
+        else
+            ws_session_end(ws, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE); // nothing may be left out
+        buf_fini(&b);
+    }
+}
+
+static void subscribed(void *ctx, const struct answer *a)
+{
+    struct ws_session *ws = ctx;
+    if (a->err == ERR_OK)
+        agent_resync(&ws->session, a->subscription, a->publications, a->publication_count);
+    else if (a->err != ERR_EXPIRED)
+        ws_session_end(ws, CLOSE_FULL, 0, STR_NONE);
+}
+
+static void follow(struct ws_session *ws, struct str channel)
+{
+    hub_subscribe(&ws->session,
+                  &(struct subscribe_params){.channel = channel,
+                                             .encoding = &agents_encoding,
+                                             .server_side = true,
+                                             .authorized = true},
+                  subscribed, ws);
+}
+
+/* "user:" and the id; "": has no name. */
+static struct str user_channel(struct str user, char *at, size_t cap)
+{
+    struct buf b = buf_on(at, cap);
+    if (user.n == 0)
+        return STR_NONE;
+    MUST(buf_add(&b, STR("user:")) && buf_add(&b, user));
+    return buf_str(&b);
+}
+
+static void agent_opened(struct ws_session *ws)
+{
+    struct agent *a = container_of(ws, struct agent, ws);
+    a->organization = organization_enter(ws->endpoint->shared, ws->session.tenant);
+    if (a->organization == NULL)
+        ws_session_end(ws, CLOSE_INTERNAL, 0, STR_NONE);
+}
+
+static void agent_start(struct ws_session *ws, struct str organization)
+{
+    char at[NAME_BYTES_MAX + 8];
+    struct str own = user_channel(ws->session.user, at, sizeof(at));
+    send_welcome(ws, organization);
+    follow(ws, STR("agents"));
+    if (own.n > 0)
+        follow(ws, own);
+}
+
+static void agent_closed(struct ws_session *ws)
+{
+    struct agent *a = container_of(ws, struct agent, ws);
+    if (a->organization != NULL)
+        organization_leave(ws->endpoint->shared, a->organization);
+}
+
+static void agent_close_words(enum close_reason reason, unsigned *code, struct str *text)
+{
+    if (reason != CLOSE_SHUTDOWN && reason != CLOSE_GOING_AWAY)
+        return;
+    *code = 1000;
+    *text = STR("Server shutdown");
+}
+
+static const struct encoding *agent_encoding(struct session *s)
+{
+    (void)s;
+    return &agents_encoding;
+}
+
+static const struct ws_kind agent_kind = {
+    .ops = {WS_SESSION_OPS("agents"), .encoding = agent_encoding, .resync = agent_resync},
+    .size = sizeof(struct agent),
+    .opened = agent_opened,
+    .message = agent_message,
+    .closed = agent_closed,
+    .close_words = agent_close_words,
+};
+
+/* ---- who may come in ---- */
+
+/* What the query says, and the endpoint's word on it. */
+struct entry {
+    struct handshake handshake;
+    struct str organization, user;
+    char organization_at[HANDSHAKE_TENANT_MAX], user_at[HANDSHAKE_TENANT_MAX];
+};
+
+static bool refuse(struct http_request *r, enum err err, const char *why)
+{
+    http_reply_error(r, err_http_status(err), err_code(err), str_from(why));
+    return false;
+}
+
+static bool entry_read(struct http_request *r, const struct endpoint *e, struct entry *ret)
+{
+    const char *why = "organizationId: must be at most 255 bytes of UTF-8 without spaces";
+    bool said = http_query(r, STR("organizationId"), ret->organization_at,
+                           sizeof(ret->organization_at), &ret->organization);
+    if (!said && http_query_count(r, STR("organizationId")) > 0)
+        return refuse(r, ERR_BAD_REQUEST, why);
+    if (!said || ret->organization.n == 0) {
+        http_reply_raw(r, STR("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"
+                              "Missing organizationId\r\n"));
+        return false;
+    }
+    if (!tenant_name_ok(ret->organization))
+        return refuse(r, ERR_BAD_REQUEST, why);
+    ret->user = STR_NONE;
+    if (!http_query(r, STR("userId"), ret->user_at, sizeof(ret->user_at), &ret->user) &&
+        http_query_count(r, STR("userId")) > 0)
+        return refuse(r, ERR_BAD_REQUEST,
+                      "userId: must be at most 250 bytes of UTF-8 without spaces");
+    return admit_origin(r, e) && handshake_read(r, e, &ret->handshake);
+}
+
+/* A user's channel must be one channel: "user:*" would be everybody's. */
+static bool user_is_fit(struct str user, const struct policy *p)
+{
+    char at[NAME_BYTES_MAX + 8];
+    const char *why;
+    if (user.n == 0)
+        return true;
+    if (!user_name_ok(user))
+        return false;
+    struct str channel = user_channel(user, at, sizeof(at));
+    return channel_name_ok(p, channel, &why) && !channel_is_pattern(channel);
+}
+
+static bool entry_admit(struct http_request *r, const struct endpoint *e, const struct entry *in,
+                        struct identity *ret)
+{
+    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
+    bool with_token = in->handshake.token.n > 0 && e->auth != AUTH_NONE;
+    bool by_claim = e->tenant_from == TENANT_CLAIM && with_token;
+    struct str asked = by_claim ? in->organization : in->handshake.tenant;
+    enum err err = admit(e, in->handshake.token, asked, now_s, false, ret);
+    if (err != ERR_OK)
+        return refuse(r, err, ret->why);
+    const char *why = NULL;
+    if (with_token && in->user.n > 0 && !str_eq(in->user, ret->user)) {
+        err = ERR_PERMISSION_DENIED;
+        why = "userId: not the one of the token";
+    }
+    if (!with_token)
+        ret->user = in->user;
+    if (err == ERR_OK && !user_is_fit(ret->user, hub_policy(endpoint_hub(e, r)))) {
+        err = ERR_BAD_REQUEST;
+        why = "userId: must be at most 250 bytes of UTF-8 without spaces, and not *";
+    }
+    if (err == ERR_OK)
+        return true;
+    identity_fini(ret);
+    return refuse(r, err, why);
+}
+
+static void agents_handle(struct http_request *r, const struct endpoint *e)
+{
+    struct entry in;
+    struct identity id;
+    if (!entry_read(r, e, &in) || !entry_admit(r, e, &in, &id))
+        return;
+    struct ws_session *ws = ws_session_accept(r, e, &agent_kind, &id, NULL);
+    if (ws != NULL)
+        agent_start(ws, in.organization);
+    identity_fini(&id);
+}
+
+/* The path is checked before anything else, and without a body. */
+static bool agents_refuse_path(struct http_request *r)
+{
+    if (!ws_is_handshake(r))
+        return false;
+    http_reply_raw(r, STR("HTTP/1.1 404 Not Found\r\n\r\n"));
+    return true;
+}
+
+/* ---- the endpoint ---- */
+
+static void agents_prepare(struct endpoint *e)
+{
+    struct registry *g = calloc(1, sizeof(*g));
+    MUST(g != NULL && pthread_mutex_init(&g->lock, NULL) == 0);
+    map_init(&g->organizations, ORGANIZATIONS_MAX);
+    e->shared = g;
+    if (!e->tenant_given) {
+        e->tenant_from = TENANT_QUERY;
+        e->tenant_query = STR("organizationId");
+    }
+    e->ws.deflate = false;
+    e->ws.ping_interval_ms = e->ws.pong_timeout_ms = e->options->heartbeat_interval_ms;
+    e->ws.pong_only = e->ws.no_pong_aborts = true;
+}
+
+static void agents_release(struct endpoint *e)
+{
+    struct registry *g = e->shared;
+    struct map_node *n;
+    while ((n = map_first(&g->organizations)) != NULL) { // of sessions that the end cut short
+        map_remove(&g->organizations, n);
+        free(container_of(n, struct organization, node));
+    }
+    map_fini(&g->organizations);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+    e->shared = NULL;
+}
+
+static const struct dialect_route agents_routes[] = {
+    {1u << HTTP_GET, "/api/websocket/stats", agents_stats},
+};
+
+const struct dialect dialect_agents = {
+    .name = "agents",
+    .path = "/ws/agents",
+    .methods = 1u << HTTP_GET,
+    .handle = agents_handle,
+    .prepare = agents_prepare,
+    .release = agents_release,
+    .routes = agents_routes,
+    .route_count = sizeof(agents_routes) / sizeof(agents_routes[0]),
+    .message_max_bytes = MESSAGE_MAX_BYTES,
+    .refuse_path = agents_refuse_path,
+};
