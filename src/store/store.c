@@ -1,0 +1,178 @@
+/*
+ * store.c - the two threads of a store, and what waits for them.
+ *
+ * Why it exists: a commit costs the same for one event and for ten thousand. The writer takes
+ * everything that has come since its last commit and commits it together, so a loop that waits for
+ * nobody gets the throughput of the disk.
+ *
+ * Always true:
+ *   T1. an append is answered SQL_OK only when the transaction with it has been committed.
+ *   T2. what was taken is written in the order in which it was taken, however often a commit
+ *       fails; who waits is told at the first failure.
+ *   T3. the lists are guarded by lock, and are short to handle: a loop never waits for a disk.
+ */
+#include "store/store_priv.h"
+
+#include "base/log.h"
+#include "base/must.h"
+
+#include <stdlib.h>
+
+/* ---- asked by loops ---- */
+
+enum store_health store_health(const struct store *s)
+{
+    enum store_health h = (enum store_health)atomic_load_explicit(
+        &((struct store *)(uintptr_t)s)->health, memory_order_relaxed);
+    uint64_t waiting =
+        atomic_load_explicit(&((struct store *)(uintptr_t)s)->waiting_bytes, memory_order_relaxed);
+    return h == STORE_OK && waiting >= s->queue_bytes_max ? STORE_BUSY : h;
+}
+
+bool store_append(struct store *s, struct store_append *a)
+{
+    if (store_health(s) != STORE_OK)
+        return false;
+    a->answered = false;
+    atomic_fetch_add_explicit(&s->waiting_bytes, event_bytes(&a->event), memory_order_relaxed);
+    pthread_mutex_lock(&s->lock);
+    bool asleep = s->appends.first == NULL;
+    LIST_ADD(&s->appends, a);
+    pthread_mutex_unlock(&s->lock);
+    if (asleep)
+        pthread_cond_signal(&s->written);
+    return true;
+}
+
+void store_do(struct store *s, struct store_job *j)
+{
+    pthread_mutex_lock(&s->lock);
+    if (j->reads)
+        LIST_ADD(&s->queries, j);
+    else
+        LIST_ADD(&s->jobs, j);
+    pthread_mutex_unlock(&s->lock);
+    pthread_cond_signal(j->reads ? &s->asked : &s->written);
+}
+
+void store_read(struct store *s, struct store_read *r)
+{
+    r->events = NULL;
+    r->event_count = 0;
+    buf_init(&r->made, 256 << 20);
+    pthread_mutex_lock(&s->lock);
+    LIST_ADD(&s->reads, r);
+    pthread_mutex_unlock(&s->lock);
+    pthread_cond_signal(&s->asked);
+}
+
+bool store_stream_find(struct store *s, struct str key, struct store_position *ret)
+{
+    return streams_position(&s->streams, key, ret);
+}
+
+void store_stream_trim(struct store *s, struct str key, uint64_t up_to)
+{
+    streams_trim(&s->streams, key, up_to);
+}
+
+void store_read_state(struct store *s, struct store_state *ret)
+{
+    *ret = (struct store_state){
+        .health = store_health(s),
+        .commits = atomic_load(&s->commits),
+        .events = atomic_load(&s->events),
+        .events_bytes = atomic_load(&s->events_bytes),
+        .failures = atomic_load(&s->failures),
+        .waiting_bytes = atomic_load(&s->waiting_bytes),
+        .commit_ns = atomic_load(&s->commit_ns),
+    };
+    pthread_mutex_lock(&s->lock);
+    memcpy(ret->why, s->why, sizeof(ret->why));
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&s->streams.lock);
+    ret->streams = s->streams.map.count;
+    pthread_mutex_unlock(&s->streams.lock);
+}
+
+/* ---- birth and end ---- */
+
+enum store_health store_health_of(enum sql_result r)
+{
+    return r == SQL_FULL ? STORE_DISK_FULL : r == SQL_OK ? STORE_OK : STORE_DOWN;
+}
+
+static bool open_connections(struct store *s, struct buf *ret_why)
+{
+    enum sql_result r;
+    struct str url = str_from(s->url);
+    s->writer = sql_open(url, &r, ret_why);
+    if (s->writer == NULL || schema_migrate(s->writer, ret_why) != SQL_OK)
+        return false;
+    r = streams_load(&s->streams, s->writer);
+    if (r != SQL_OK) {
+        buf_add_format(ret_why, "store: the streams cannot be read: %s\n", sql_why(s->writer));
+        return false;
+    }
+    s->reader = sql_open(url, &r, ret_why);
+    return s->reader != NULL;
+}
+
+static void store_free(struct store *s)
+{
+    sql_close(&s->reader);
+    sql_close(&s->writer);
+    streams_fini(&s->streams);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->written);
+    pthread_cond_destroy(&s->asked);
+    free(s->url);
+    free(s);
+}
+
+struct store *store_open(const struct store_options *o, struct buf *ret_why)
+{
+    struct store *s = calloc(1, sizeof(*s));
+    pthread_condattr_t clock;
+    if (s == NULL)
+        return NULL;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->written, &clock);
+    pthread_cond_init(&s->asked, &clock);
+    pthread_condattr_destroy(&clock);
+    LIST_INIT(&s->appends);
+    LIST_INIT(&s->jobs);
+    LIST_INIT(&s->queries);
+    LIST_INIT(&s->reads);
+    LIST_INIT(&s->batch);
+    s->queue_bytes_max = o->queue_bytes_max;
+    s->url = str_dup(o->url);
+    if (!streams_init(&s->streams, o) || s->url == NULL || !open_connections(s, ret_why)) {
+        store_free(s);
+        return NULL;
+    }
+    if (pthread_create(&s->writer_thread, NULL, store_writer, s) != 0) {
+        store_free(s);
+        return NULL;
+    }
+    MUST(pthread_create(&s->reader_thread, NULL, store_reader, s) == 0);
+    return s;
+}
+
+void store_close(struct store **sp)
+{
+    struct store *s = *sp;
+    *sp = NULL;
+    if (s == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    pthread_mutex_unlock(&s->lock);
+    pthread_cond_broadcast(&s->written);
+    pthread_cond_broadcast(&s->asked);
+    pthread_join(s->writer_thread, NULL);
+    pthread_join(s->reader_thread, NULL);
+    store_free(s);
+}

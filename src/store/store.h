@@ -1,0 +1,128 @@
+/* store.h - what must survive: the streams of durable channels, and rows of the application.
+ *
+ * One writer thread commits what all loops have asked for together (group commit), one reader
+ * thread answers what is older than memory. A loop never waits: it is answered by mail.
+ *
+ * Thread:  store_open() and store_close() on the main thread while no loop runs; store_state() and
+ *          store_stream_find() on any thread; the rest on a loop, which gets the answer.
+ * Memory:  jobs and appends are embedded in their owners' objects and are the store's until they
+ *          come back.
+ * Failure: while the database cannot be used, appends are refused; what was taken before stays and
+ *          is written as soon as it can be. Nothing is acknowledged before its commit. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "loop/loop.h"
+#include "store/sql.h"
+
+struct store;
+
+/* How much of a stream is kept. */
+struct store_retention {
+    uint32_t count;
+    uint64_t bytes, ttl_ms; // ttl 0: for ever
+};
+
+struct store_options {
+    struct str url;
+    uint64_t queue_bytes_max; // events waiting for their commit; more are refused
+    uint64_t streams_max;
+    /* Of a stream (tenant\0channel); on the writer's thread. */
+    void (*retention)(void *ctx, struct str key, struct store_retention *ret);
+    void *ctx;
+};
+
+/* Migrates the schema, and reads where every stream stands. NULL: ret_why says why, for people: the
+ * database cannot be opened, is damaged, or was written by a newer version. */
+struct store *store_open(const struct store_options *o, struct buf *ret_why);
+/* Commits what is waiting, if it can be. The loops must turn once more: answers may be in the
+ * mail. */
+void store_close(struct store **sp);
+
+enum store_health { STORE_OK, STORE_DOWN, STORE_DISK_FULL, STORE_BUSY };
+struct store_state {
+    enum store_health health;
+    char why[256]; // unless STORE_OK
+    uint64_t commits, events, events_bytes, failures;
+    uint64_t waiting_bytes; // for their commit
+    uint64_t streams;
+    uint64_t commit_ns; // time spent in commits
+};
+void store_read_state(struct store *s, struct store_state *ret);
+/* Cheap: what a publish of a durable channel would be told now. */
+enum store_health store_health(const struct store *s);
+
+/* ---- streams ---- */
+
+struct store_event {
+    uint64_t offset;
+    int64_t time_ms;
+    struct str type, data, tags, info, id;
+};
+
+/* One event on its way to the disk. Appends of one stream come from one loop, in their order. */
+struct store_append {
+    struct mail mail, told; // private
+    struct store_append *next;
+    struct loop *loop; // that is answered
+    struct str key;    // tenant\0channel
+    uint32_t epoch;
+    struct store_event event; // strings stay until released()
+    enum sql_result result;
+    bool answered; // private
+    /* Exactly once: committed (SQL_OK), or not yet and the publisher should be told so. */
+    void (*done)(struct store_append *a);
+    /* The last call, behind done(): it is the caller's again. */
+    void (*released)(struct store_append *a);
+};
+/* False: nothing was taken; store_health() says why. */
+bool store_append(struct store *s, struct store_append *a);
+
+/* Where a stream stands, of what is known to be kept. False: there is none. */
+struct store_position {
+    uint32_t epoch;
+    uint64_t first, last; // kept offsets; first > last: none
+};
+bool store_stream_find(struct store *s, struct str key, struct store_position *ret);
+
+struct store_read {
+    struct mail mail; // private
+    struct store_read *next;
+    struct loop *loop;
+    struct str key;
+    uint64_t after; // events with after < offset <= until
+    uint64_t until; // 0: to the end
+    uint32_t limit; // the first ones; of the last ones when newest
+    uint64_t bytes_max;
+    bool newest; // the last ones of the range, not the first
+    enum sql_result result;
+    struct store_event *events; // oldest first; the store's until done() returns
+    size_t event_count;
+    struct buf made; // private
+    void (*done)(struct store_read *r);
+};
+void store_read(struct store *s, struct store_read *r);
+
+/* Forgets all events of a stream up to this offset. */
+void store_stream_trim(struct store *s, struct str key, uint64_t up_to);
+
+/* ---- rows ---- */
+
+/* Something to be done with the database. run() is on the store's thread: in the writer's
+ * transaction, together with others (what it did is undone when it does not say SQL_OK), or on the
+ * reader. It may run again after a failed commit. */
+struct store_job {
+    struct mail mail; // private
+    struct store_job *next;
+    struct loop *loop;
+    bool reads; // changes nothing
+    enum sql_result result;
+    enum sql_result (*run)(struct store_job *j, struct sql *db);
+    void (*done)(struct store_job *j); // on the loop
+};
+void store_do(struct store *s, struct store_job *j);
+
+/* A copy of an embedded database while it is in use. False: ret_why. Blocks the caller. */
+bool store_backup(struct store *s, const char *file, struct buf *ret_why);
+
+#endif

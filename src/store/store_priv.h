@@ -1,0 +1,55 @@
+/* store_priv.h - what the files of the store share.
+ * Thread:  as each field says.
+ * Memory:  one struct store per node.
+ * Failure: as store.h says. */
+#ifndef STORE_STORE_PRIV_H
+#define STORE_STORE_PRIV_H
+
+#include "store/schema.h"
+#include "store/streams.h"
+
+#include <stdatomic.h>
+
+struct append_list {
+    struct store_append *first, **end;
+};
+struct job_list {
+    struct store_job *first, **end;
+};
+struct read_list {
+    struct store_read *first, **end;
+};
+
+struct store {
+    char *url;
+    struct streams streams;
+    struct sql *writer, *reader;
+    pthread_t writer_thread, reader_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t written, asked; // for the writer, for the reader
+    struct append_list appends;
+    struct job_list jobs, queries;
+    struct read_list reads;
+    uint64_t queue_bytes_max;
+    _Atomic uint64_t waiting_bytes, commits, events, events_bytes, failures, commit_ns;
+    _Atomic int health;
+    char why[256]; // guarded by lock
+    bool stopping;
+    struct job_list batch; // the writer's own
+};
+
+#define LIST_INIT(l)   ((l)->first = NULL, (l)->end = &(l)->first)
+#define LIST_ADD(l, x) ((x)->next = NULL, *(l)->end = (x), (l)->end = &(x)->next)
+
+static inline uint64_t event_bytes(const struct store_event *e)
+{
+    return sizeof(struct store_append) + e->type.n + e->data.n + e->tags.n + e->info.n + e->id.n;
+}
+
+void *store_writer(void *store); // a thread
+void *store_reader(void *store);
+void store_job_answer(struct store_job *j);
+/* Which health a failed statement means; SQL_OK is none. */
+enum store_health store_health_of(enum sql_result r);
+
+#endif

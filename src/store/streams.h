@@ -1,0 +1,102 @@
+/* streams.h - the streams of a store: where each stands, and how its events are written, found and
+ * dropped.
+ *
+ * Events lie in chunks: a chunk holds some of one stream, and chunks lie in the order in which they
+ * came. So writing is appending. A chunk names the one before it of its stream; every SKIP_NEAR-th
+ * chunk of a stream also names the SKIP_NEAR-th before it, and every SKIP_FAR-th the SKIP_FAR-th:
+ * that is how an old event is found.
+ *
+ * The rows of recado_streams are written at checkpoints only; at the start, what came after the
+ * last one is read from the chunks.
+ *
+ * Thread:  streams_find() and streams_fill_position() on any thread; what changes the database on
+ *          the writer's; streams_read() on the reader's.
+ * Memory:  one object per stream, until it is forgotten.
+ * Failure: results of the database; memory is unchanged by a batch that was not committed. */
+#ifndef STORE_STREAMS_H
+#define STORE_STREAMS_H
+
+#include "base/map.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+enum { SKIP_NEAR = 32, SKIP_FAR = 1024 };
+enum { CHUNK_BYTES_MAX = 48 << 10, CHUNK_EVENTS_MAX = 1024 };
+
+/* Where a stream stands: what a chunk that is appended changes. */
+struct stream_mark {
+    uint32_t epoch;
+    uint64_t first, last;                 // offsets; first > last: nothing is kept
+    uint64_t chunks;                      // so many were ever written
+    uint64_t bytes;                       // of the chunks that are there
+    uint64_t last_seq, skip_seq, far_seq; // newest chunk, newest near and far ones; 0: none
+    int64_t at_ms;                        // of the newest event
+};
+
+struct stream {
+    struct map_node node;     // key: tenant\0channel
+    uint64_t id;              // 0: not in the database yet
+    struct stream_mark now;   // committed
+    struct stream_mark draft; // of the batch that is being written
+    struct stream *next_dirty;
+    struct store_append *first_append, *last_append; // of the batch
+    struct stream *next_in_batch;
+    bool dirty; // its row is behind
+    char key[];
+};
+
+struct streams {
+    pthread_mutex_t lock; // map, and every stream's now
+    struct map map;
+    struct stream **by_id; // NULL: forgotten
+    uint64_t id_cap;
+    struct stream *dirty;
+    struct stream *batch; // streams with appends of this batch
+    uint64_t next_id, next_seq;
+    uint64_t checkpoint_seq; // rows of streams hold all up to here
+    uint64_t swept_seq;      // the sweep goes on behind it
+    uint64_t uncounted;      // chunks since the last checkpoint
+    struct buf body, scratch;
+    void (*retention)(void *ctx, struct str key, struct store_retention *ret);
+    void *ctx;
+};
+
+bool streams_init(struct streams *s, const struct store_options *o);
+void streams_fini(struct streams *s);
+/* Reads the rows, and the chunks that came behind the last checkpoint. */
+enum sql_result streams_load(struct streams *s, struct sql *db);
+struct stream *streams_find(const struct streams *s, struct str key);
+struct stream *streams_of_id(const struct streams *s, uint64_t id);
+/* Under a new id; NULL: no memory, or streams_max. */
+struct stream *streams_add(struct streams *s, struct str key, uint64_t id);
+void streams_mark_dirty(struct streams *s, struct stream *st);
+
+bool streams_position(struct streams *s, struct str key, struct store_position *ret);
+
+/* A batch: add all, write inside a transaction (again, if it was not committed), then drop it when
+ * it was: each() is called for every append, in order within a stream. */
+bool streams_batch_add(struct streams *s, struct store_append *a);
+enum sql_result streams_batch_write(struct streams *s, struct sql *db);
+typedef void streams_each_fn(void *ctx, struct store_append *a);
+void streams_batch_each(struct streams *s, streams_each_fn *each, void *ctx);
+void streams_batch_committed(struct streams *s, streams_each_fn *each, void *ctx);
+
+/* Inside a transaction of its own: rows of what has changed since the last checkpoint. Then settle
+ * with whether it was committed. */
+enum sql_result streams_checkpoint(struct streams *s, struct sql *db);
+void streams_checkpoint_settle(struct streams *s, bool committed);
+/* Inside a transaction: looks at the next `most` chunks behind the last ones it looked at, and
+ * drops those that nobody keeps. */
+enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t most, int64_t now_ms);
+void streams_trim(struct streams *s, struct str key, uint64_t up_to);
+
+/* On the reader's connection. */
+enum sql_result streams_read(struct streams *s, struct sql *db, struct store_read *r);
+
+/* ---- chunk bodies ---- */
+bool chunk_put(struct buf *out, const struct store_event *e);
+/* Takes the next event off *body; its strings point into it. False: damaged. */
+bool chunk_take(struct str *body, struct store_event *ret);
+
+#endif
