@@ -69,6 +69,7 @@ struct server {
     size_t door_count;
     struct worker *workers;
     unsigned worker_count;
+    struct http_server *http_peers[2][HUB_LOOPS_MAX]; // public, internal: by loop
     _Atomic uint64_t connections;
     uint64_t connections_max;
 };
