@@ -159,6 +159,7 @@ struct node *node_create(struct loop *const *loops, unsigned count, const struct
                          uint32_t sessions_max);
 void node_destroy(struct node **np);
 struct hub *node_hub(struct node *n, unsigned loop_index);
+unsigned node_loop_count(const struct node *n);
 /* Every loop must have been told its outflow (of net's flusher) before it runs. */
 void hub_set_outflow(struct hub *hub, struct outflow *o);
 struct loop *hub_loop(const struct hub *hub);
