@@ -206,15 +206,25 @@ void server_stop(struct server *s)
     }
 }
 
+static void turn_loops(struct server *s)
+{
+    for (unsigned round = 0; round < 4 + 2 * s->worker_count; round++) {
+        for (unsigned i = 0; i < s->worker_count; i++)
+            loop_turn(s->workers[i].loop, 0);
+    }
+}
+
 /* Closes what is still open and lets the last mails and burials happen, on this thread. */
 static void settle_loops(struct server *s)
 {
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_close_all(&s->workers[i]);
-    for (unsigned round = 0; round < 4 + 2 * s->worker_count; round++) {
-        for (unsigned i = 0; i < s->worker_count; i++)
-            loop_turn(s->workers[i].loop, 0);
+    turn_loops(s);
+    for (unsigned i = 0; s->node != NULL && i < s->worker_count; i++) {
+        struct hub *hub = node_hub(s->node, i); // of sessions, those without a connection are left
+        hub_drain(hub, hub_session_count(hub));
     }
+    turn_loops(s);
 }
 
 void server_destroy(struct server **sp)

@@ -96,7 +96,7 @@ static void handed(void *ctx, const struct http_result *result)
         (void)buf_add_format(&b, "The back end did not take the job: HTTP %u%c", result->status, 0);
     else if (json_valid(body) && body.p[0] == '{' && !events_publish(h, body))
         (void)buf_add_format(&b, "The back end answered with events that are none%c", 0);
-    if (b.len > 0)
+    if (b.len > 0 && job_is_running(h->conductor, h->tenant, h->id))
         job_publish_error(h->hub, h->tenant, h->id, text);
     handing_free(h);
 }

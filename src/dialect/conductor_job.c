@@ -314,6 +314,18 @@ void job_unref(struct job *job)
     unlock(c);
 }
 
+bool job_is_running(struct conductor *c, struct str tenant, struct str id)
+{
+    struct job *job = job_find(c, tenant, id);
+    if (job == NULL)
+        return false;
+    lock(c);
+    bool running = !job->ended;
+    job_unref_locked(job);
+    unlock(c);
+    return running;
+}
+
 /* ---- publishing ---- */
 
 static void published(void *ctx, const struct answer *a)

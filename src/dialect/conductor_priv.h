@@ -202,6 +202,7 @@ enum job_made job_make(struct conductor *c, struct hub *hub, struct str tenant,
 /* One reference; NULL: not there. */
 struct job *job_find(struct conductor *c, struct str tenant, struct str id);
 void job_unref(struct job *job);
+bool job_is_running(struct conductor *c, struct str tenant, struct str id);
 void jobs_drop(struct conductor *c);
 
 /* Publishes to the job's channel, as a back end would. */
