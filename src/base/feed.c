@@ -64,7 +64,8 @@ void sink_move(struct outflow *o, struct sink *from, struct sink *to)
     from->cursors = from->first = NULL;
     from->cursor_count = 0;
     from->has_lost = from->held = false;
-    sink_wake(o, to);
+    if (!to->closed)
+        sink_wake(o, to);
 }
 
 void feed_init(struct feed *f, struct outflow *o, const struct feed_ops *ops, uint64_t bytes_max)

@@ -133,6 +133,7 @@ static void conn_bury(struct grave *g)
     stat_add(&c->flusher->closes[c->reason], 1);
     if (c->flusher->conn_closed != NULL)
         c->flusher->conn_closed(c->flusher->closed_ctx, c);
+    list_remove(&c->sink.link); // who held a cursor may have woken it since
     c->handler->closed(c, (enum close_reason)c->reason);
 }
 
