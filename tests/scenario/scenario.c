@@ -333,7 +333,7 @@ static struct str tenant_of(struct str words)
     return tenant.n > 0 ? tenant : STR("default");
 }
 
-static void line_back_end(struct play *p, struct str words)
+static void back_end(struct play *p, struct str words)
 {
     struct hub *hub = node_hub(p->world.node, 0);
     struct str verb = str_cut(&words, ' ');
@@ -360,6 +360,15 @@ static void line_back_end(struct play *p, struct str words)
         hub_control(hub, &params, verb_done, p);
     }
     world_settle(&p->world);
+}
+
+static void line_back_end(struct play *p, struct str words)
+{
+    struct buf b;
+    buf_init(&b, 65536);
+    names_fill(&p->names, words, &b);
+    back_end(p, buf_str(&b));
+    buf_fini(&b);
 }
 
 /* ---- the walk ---- */
