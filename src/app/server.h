@@ -95,6 +95,8 @@ bool endpoints_check(const struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);
+/* Before the loops run: the monitor, where a dialect needs one. False: no memory or no thread. */
+bool figures_start(struct server *s);
 bool doors_open(struct server *s, struct buf *ret_why);
 void doors_close(struct server *s);
 bool doors_reload_tls(struct server *s, struct buf *ret_why);

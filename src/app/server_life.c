@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "http/client.h"
+#include "monitor/monitor.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -59,6 +60,10 @@ bool server_start(struct server *s, struct buf *ret_why)
             if (!open_knocker(w, k, &s->doors[k], ret_why))
                 return false;
         }
+    }
+    if (!figures_start(s)) {
+        buf_add(ret_why, STR("the monitor's thread cannot be started\n"));
+        return false;
     }
     for (unsigned i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
@@ -233,6 +238,7 @@ void server_destroy(struct server **sp)
     *sp = NULL;
     if (s == NULL)
         return;
+    monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
     server_stop(s);
     settle_loops(s);
     for (unsigned i = 0; i < s->worker_count; i++) {

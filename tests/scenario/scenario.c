@@ -98,6 +98,8 @@ static bool option_endpoint(struct play *p, struct str word)
         o->connections_max = number(p, value);
     else if (str_eq(key, STR("recovery")))
         o->socketio.recovery_ms = duration_ms(p, value);
+    else if (str_eq(key, STR("listener")))
+        w->listener = value;
     else if (str_eq(key, STR("ping")))
         w->ping_ms = duration_ms(p, value);
     else if (str_eq(key, STR("pong")))
@@ -338,7 +340,9 @@ static void back_end(struct play *p, struct str words)
     struct hub *hub = node_hub(p->world.node, 0);
     struct str verb = str_cut(&words, ' ');
     check_nothing_is_left(p);
-    if (str_eq(verb, STR("publish"))) {
+    if (str_eq(verb, STR("figures"))) {
+        world_take_figures(&p->world);
+    } else if (str_eq(verb, STR("publish"))) {
         struct str channel = str_cut(&words, ' ');
         size_t data = str_find(words, STR("data="));
         struct str head = {words.p, data};
