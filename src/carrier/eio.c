@@ -198,26 +198,29 @@ static void arm(struct eio_session *s, uint64_t delay_ms)
     timer_arm(eio_session_loop(s), &s->timer, delay_ms);
 }
 
-/* Who polls may be between two polls just now: what was sent to him waits for the next one. */
-static void leave(struct eio_session *s, enum close_reason reason)
+/* Who polls may be between two polls just now: what is said to him waits for the next one. */
+static void leave(struct eio_session *s, enum close_reason reason, enum eio_type last,
+                  uint32_t wait_ms)
 {
-    if (s->poll != NULL || reason == CLOSE_NO_PONG) {
-        eio_end(s, reason, EIO_CLOSE);
+    if (s->poll != NULL || wait_ms == 0) {
+        eio_end(s, reason, last);
         return;
     }
     eio_go(s, EIO_LEAVING);
     s->reason = (uint8_t)reason;
+    s->last = (uint8_t)last;
     s->outlet.sink.closed = true; // of feeds nothing more is taken
     if (s->ws != NULL)
         eio_ws_forget(s, reason);
-    arm(s, s->eio->options.ws.close_timeout_ms);
+    arm(s, wait_ms);
 }
 
 static void eio_close(struct carrier *c, enum close_reason reason, unsigned code, struct str text)
 {
     struct eio_session *s = eio_session_of(c);
     if (s->state == EIO_POLLING) {
-        leave(s, reason);
+        leave(s, reason, EIO_CLOSE,
+              reason == CLOSE_NO_PONG ? 0 : s->eio->options.ws.close_timeout_ms);
     } else if (s->state == EIO_WEBSOCKET) {
         eio_send_packet(s, EIO_CLOSE, STR_NONE);
         struct carrier *ws = s->ws;
@@ -249,6 +252,17 @@ static void alive(struct eio_session *s)
         c->handler->alive(c, c->ctx);
 }
 
+static void goodbye_in(struct eio_session *s)
+{
+    if (s->state == EIO_POLLING) {
+        leave(s, CLOSE_PEER_ASKED, EIO_NOOP, EIO_CROSSING_MS);
+        return;
+    }
+    struct carrier *ws = s->ws;
+    eio_end(s, CLOSE_PEER_ASKED, EIO_NOOP);
+    carrier_close_with(ws, CLOSE_PEER_ASKED, close_code(CLOSE_NORMAL), STR_NONE);
+}
+
 static bool hears(const struct eio_session *s)
 {
     return s->state == EIO_POLLING || s->state == EIO_WEBSOCKET;
@@ -266,13 +280,9 @@ void eio_packet_in(struct eio_session *s, const struct eio_packet *packet)
     case EIO_PONG:
         pong_in(s);
         break;
-    case EIO_CLOSE: {
-        struct carrier *ws = s->state == EIO_WEBSOCKET ? s->ws : NULL;
-        eio_end(s, CLOSE_PEER_ASKED, EIO_NOOP);
-        if (ws != NULL)
-            carrier_close_with(ws, CLOSE_PEER_ASKED, close_code(CLOSE_NORMAL), STR_NONE);
+    case EIO_CLOSE:
+        goodbye_in(s);
         break;
-    }
     default: // noop, and an upgrade that has been done
         break;
     }

@@ -193,7 +193,7 @@ static void get(struct asked *a, struct eio_session *s)
         if (s->state == EIO_POLLING && s->ws == NULL)
             eio_ws_try(s, a->r);
         else
-            refuse(a, 400, STR("Bad Request"));
+            eio_ws_turn_away(a->eio, a->r);
     } else if (s->state == EIO_WEBSOCKET || a->upgrade || a->transport == TRANSPORT_WEBSOCKET) {
         refuse(a, 400, STR("Invalid transport"));
     } else if (s->poll != NULL) { // two at once: which of them would be told what?

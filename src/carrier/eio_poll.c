@@ -173,7 +173,7 @@ void eio_poll_begin(struct eio_session *s, struct http_request *r)
     MUST(s->poll == NULL);
     s->poll = r;
     if (s->state == EIO_LEAVING) {
-        eio_end(s, (enum close_reason)s->reason, EIO_CLOSE);
+        eio_end(s, (enum close_reason)s->reason, (enum eio_type)s->last);
         return;
     }
     if (s->probed) {

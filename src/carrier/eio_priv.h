@@ -16,6 +16,7 @@ enum {
     EIO_ID_CHARS = 2 + EIO_RANDOM_BYTES / 3 * 4, // two for the loop
     EIO_SESSIONS_MAX = 1 << 20,                  // per loop
     EIO_UPGRADE_MS = 10000,
+    EIO_CROSSING_MS = 200,  // between a client's goodbye and a poll that it sent before
     EIO_POLL_BYTES = 65536, // an answer to a poll ends at the first frame over it
     EIO_PAYLOAD_MAX = 256 << 20,
     EIO_SCRATCH_KEEP = 128 * 1024
@@ -55,6 +56,7 @@ struct eio_session {
     uint16_t code;   // the peer's close code
     uint8_t state;   // enum eio_state, written by eio_go() only
     uint8_t reason;  // enum close_reason, once leaving or ended
+    uint8_t last;    // enum eio_type: what the poll is told that is awaited while leaving
     bool pinged;     // no pong has come yet
     bool probed;     // polls are let go empty: the WebSocket is about to take over
     char id[EIO_ID_CHARS];
@@ -112,6 +114,8 @@ void eio_reply_payload(struct eio *e, struct http_request *r, struct str payload
 bool eio_ws_begin(struct eio_session *s, struct http_request *r);
 /* One that wants to take over from polling. */
 void eio_ws_try(struct eio_session *s, struct http_request *r);
+/* One more for a session that has its own: it is closed as soon as it is open. */
+void eio_ws_turn_away(struct eio *e, struct http_request *r);
 /* The session ends, or the try does: nothing of the WebSocket concerns it any more. */
 void eio_ws_forget(struct eio_session *s, enum close_reason reason);
 

@@ -50,6 +50,13 @@ void eio_ws_forget(struct eio_session *s, enum close_reason reason)
     carrier_close_with(ws, reason, close_code(CLOSE_NORMAL), STR_NONE);
 }
 
+void eio_ws_turn_away(struct eio *e, struct http_request *r)
+{
+    struct carrier *ws = ws_accept(r, &e->options.ws, &stray_handler, NULL);
+    if (ws != NULL)
+        carrier_close_with(ws, CLOSE_BAD_REQUEST, close_code(CLOSE_NORMAL), STR_NONE);
+}
+
 /* ---- the session's own ---- */
 
 static void ws_message_in(struct carrier *ws, void *ctx, struct str payload, bool binary)
