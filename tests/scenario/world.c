@@ -121,7 +121,7 @@ void world_init(struct world *w)
                         .connect_ms = 10000,
                         .burst = 1,
                         .listener = STR("orquestrador")};
-    static const struct str namespaces[] = {{"/", 1}};
+    static const struct str namespaces[] = {{"/", 1}, {"/custom", 7}};
     w->options = (struct dialect_options){
         .heartbeat_interval_ms = 30000,
         .heartbeat_timeout_ms = 90000,
@@ -129,7 +129,7 @@ void world_init(struct world *w)
         .socketio = {.backend_timeout_ms = 10000,
                      .backend_queue_max = 100,
                      .namespaces = namespaces,
-                     .namespace_count = 1,
+                     .namespace_count = 2,
                      .ping_interval_ms = 25000,
                      .ping_timeout_ms = 20000,
                      .connect_timeout_ms = 45000,
