@@ -331,6 +331,15 @@ static const struct dialect_route pytake_routes[] = {
     {~0u, "/socket.io/socket.io/", sio_handle},
 };
 
+/* What its framework makes of a WebSocket that is closed before it was accepted. */
+static bool pytake_refuse_path(struct http_request *r)
+{
+    if (!ws_is_handshake(r))
+        return false;
+    http_reply(r, 403, STR("text/plain; charset=utf-8"), STR_NONE, STR_NONE);
+    return true;
+}
+
 const struct dialect dialect_pytake = {
     .name = "pytake",
     .path = "/socket.io/",
@@ -340,4 +349,5 @@ const struct dialect dialect_pytake = {
     .release = sio_release,
     .routes = pytake_routes,
     .route_count = sizeof(pytake_routes) / sizeof(pytake_routes[0]),
+    .refuse_path = pytake_refuse_path,
 };
