@@ -9,7 +9,7 @@
  */
 #include "dialect/conductor_priv.h"
 
-enum { REPLY_MAX = 1 << 20 };
+enum { REPLY_MAX = 1 << 20, MESSAGE_MAX_BYTES = 16 << 20 };
 
 static struct watcher *watcher_of(struct ws_session *ws)
 {
@@ -371,5 +371,6 @@ const struct dialect dialect_conductor = {
     .release = release,
     .routes = routes,
     .route_count = sizeof(routes) / sizeof(routes[0]),
+    .message_max_bytes = MESSAGE_MAX_BYTES,
     .refuse_path = refuse_path,
 };
