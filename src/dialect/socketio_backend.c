@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+enum { GREETING_MS = LOOP_TICK_MS };
+
 /* ---- problems ---- */
 
 void backend_problem(const struct sio_socket *sk, const char *what, const char *why)
@@ -37,6 +39,8 @@ static const char *ask_name(const struct backend_ask *ask)
 
 /* ---- the queue ---- */
 
+static void greeting_fire(struct timer *t);
+
 static struct backend_queue *queue_of(struct sio_socket *sk)
 {
     struct backend_queue *q = sk->of_backend;
@@ -48,6 +52,7 @@ static struct backend_queue *queue_of(struct sio_socket *sk)
     q->socket = sk;
     list_init(&q->asks);
     list_init(&q->tokens);
+    timer_init(&q->greeting, greeting_fire);
     sk->of_backend = q;
     return q;
 }
@@ -219,6 +224,13 @@ static void connect_decide(struct backend_queue *q)
     }
 }
 
+/* Many a client attaches its handlers when it has been told that it is connected: what else the
+ * answer says comes in a packet of its own, a moment later. */
+static void greeting_fire(struct timer *t)
+{
+    act(container_of(t, struct backend_queue, greeting));
+}
+
 /* ---- requests ---- */
 
 static void carry_out(struct backend_queue *q, const char *why)
@@ -238,12 +250,30 @@ static void carry_out(struct backend_queue *q, const char *why)
     else
         connect_decide(q);
     if (sk->state == SIO_CONNECTED) {
-        act(q);
+        timer_arm(hub_loop(sk->session.hub), &q->greeting, GREETING_MS);
         return;
     }
     if (q->told) // the client went while it was decided about
         on_disconnect(sk, STR("transport close"));
     finish(q);
+}
+
+/* Clients get packets without the white space that many JSON writers put between tokens. */
+static size_t compact(char *to, struct str json)
+{
+    size_t n = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < json.n; i++) {
+        char c = json.p[i];
+        if (!quoted && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
+            continue;
+        to[n++] = c;
+        if (c == '"')
+            quoted = !quoted;
+        else if (c == '\\') // only in strings, and never the last byte
+            to[n++] = json.p[++i];
+    }
+    return n;
 }
 
 /* NULL: an answer that can be carried out has been kept. */
@@ -261,8 +291,7 @@ static const char *keep_answer(struct backend_queue *q, const struct http_result
     q->answer = malloc(body.n);
     if (q->answer == NULL)
         return "out of memory";
-    memcpy(q->answer, body.p, body.n);
-    q->answer_len = body.n;
+    q->answer_len = compact(q->answer, body);
     return NULL;
 }
 
@@ -342,6 +371,10 @@ static void on_disconnect(struct sio_socket *sk, struct str reason)
         return;
     q->told = false;
     push(q, ask);
+    if (timer_armed(&q->greeting)) {
+        timer_cancel(&q->greeting);
+        act(q);
+    }
 }
 
 static void on_free(struct sio_socket *sk)

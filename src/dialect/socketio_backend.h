@@ -57,6 +57,7 @@ struct backend_queue {
     struct backend_ask *now; // under way; NULL: nothing is
     char *answer;            // its answer while that is being carried out
     size_t answer_len;
+    struct timer greeting; // between being told that it is connected, and the rest of that answer
     uint32_t joins_pending;
     bool told;    // the back end has said yes to this socket, and not been told that it went
     bool pumping; // requests are being sent, on the stack
