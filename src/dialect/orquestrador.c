@@ -25,7 +25,8 @@ enum {
     MESSAGE_MAX_BYTES = 16 << 20,
     TENANTS_MAX = 10000000, // never reached: there are no more than sessions
     ERROR_MAX_BYTES = 4096,
-    ISSUE_PERCENT = 90, // of memory or disk: the health check tells of it
+    TASK_ID_MAX_BYTES = 64 << 10, // it is sent back: a longer one would end slow connections
+    ISSUE_PERCENT = 90,           // of memory or disk: the health check tells of it
 };
 
 #define PROCESSING STR("Erro ao processar mensagem: ")
@@ -315,6 +316,10 @@ static void do_task(struct orq *o, const struct orq_command *c)
     struct buf b;
     if (c->no_data != NULL) {
         reply_no_field(o, PROCESSING, c->no_data, "taskId");
+        return;
+    }
+    if (c->task_id.n > TASK_ID_MAX_BYTES) {
+        reply_error(o, PROCESSING, STR("RangeError: taskId is longer than 65536 bytes"));
         return;
     }
     buf_init(&b, c->task_id.n + 128);

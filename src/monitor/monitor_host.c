@@ -38,9 +38,8 @@ static double part_percent(uint64_t part, uint64_t whole)
 
 static void read_all_cores(struct monitor_figures *ret)
 {
-    size_t n = 0;
-    const sg_cpu_percents *p = sg_get_cpu_percents_of(sg_new_diff_cpu_percent, &n);
-    if (p == NULL || n == 0)
+    const sg_cpu_percents *p = sg_get_cpu_percents_of(sg_new_diff_cpu_percent, NULL);
+    if (p == NULL)
         return;
     double busy = 100 - p->idle - p->iowait;
     ret->cpu_percent = busy < 0 ? 0 : busy > 100 ? 100 : busy;
