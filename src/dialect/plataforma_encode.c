@@ -19,6 +19,7 @@ static const struct str ref_names[REF_COUNT] = {
 /* Raw JSON; "": not said. */
 struct refs {
     struct str raw[REF_COUNT];
+    struct str notification; // an object: newer pages look for it beside the data
 };
 
 static bool says_something(struct str raw)
@@ -43,6 +44,9 @@ static void refs_read(struct refs *refs, struct str object)
             if (json_key_is(key, ref_names[i]) && json_read_raw(&j, &raw))
                 found.raw[i] = raw;
         }
+        if (json_key_is(key, STR("notification")) && json_peek(&j) == JSON_OBJECT &&
+            json_read_raw(&j, &raw))
+            refs->notification = raw;
     }
     for (int i = 0; i < REF_COUNT; i++) {
         if (refs->raw[i].n == 0 && says_something(found.raw[i]))
@@ -122,6 +126,8 @@ bool plat_event_write(struct buf *out, const struct publication *p)
         else if (refs.raw[i].n > 0)
             json_put_raw(json_key(&w, ref_names[i]), refs.raw[i]);
     }
+    if (refs.notification.n > 0 && str_eq(type_of(p), STR("notification")))
+        json_put_raw(json_key(&w, STR("notification")), refs.notification);
     json_close_object(&w);
     return json_done(&w);
 }

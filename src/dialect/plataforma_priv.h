@@ -131,6 +131,12 @@ bool plat_register_join(struct plat_register *reg, struct plat_member *m, struct
 void plat_register_hear(struct plat_register *reg, struct plat_member *m);
 void plat_register_leave(struct plat_register *reg, struct plat_member *m);
 
+/* With the mutex held. */
+struct plat_tenant *plat_tenant_find(const struct plat_register *reg, struct str name);
+/* Makes it when it is new; NULL: no memory. */
+struct plat_tenant *plat_tenant_get(struct plat_register *reg, struct str name);
+struct plat_project *plat_project_find(const struct plat_tenant *t, struct str id);
+
 enum plat_change { CHANGE_DONE, CHANGE_NONE, CHANGE_REFUSED };
 /* REFUSED: too many, or no memory. */
 enum plat_change plat_register_subscribe(struct plat_register *reg, struct plat_member *m,
@@ -229,6 +235,17 @@ static inline struct plat_session *plat_session_of(struct ws_session *ws)
     return container_of(ws, struct plat_session, ws);
 }
 
+extern const struct ws_kind plat_session_kind;
+
+/* What the path and the query say. */
+struct plat_ask {
+    enum plat_kind kind;
+    struct str project, client_id, level, source;
+    char client_id_at[PLAT_ID_MAX], level_at[PLAT_ID_MAX], source_at[PLAT_ID_MAX];
+};
+
+/* The session has its loop and its member: it takes its place and subscribes, or ends. */
+void plat_session_begin(struct plat_session *ps, const struct plat_ask *ask);
 /* The member has been replaced by a newer connection: on its own loop. */
 void plat_session_replaced(struct plat_session *ps);
 
