@@ -12,6 +12,8 @@ TITLES = {
     "fanout": "Fan-out", "peers": "The same work, 16 outstanding", "rate": "Fixed rates",
     "stall": "A stop of 100 ms in the middle", "deflate": "Compressed fan-out",
     "echo": "Echo round trips", "idle": "Memory per idle connection", "loops": "Two loops and one",
+    "dialects": "Fan-out through every dialect", "polling": "Socket.IO clients that poll",
+    "sessions": "Memory per idle session",
 }
 
 
@@ -102,6 +104,23 @@ def flow_table(runs, base):
                "p50 ms", "p99 ms", "÷ throughput", "÷ per CPU", "÷ p50", "÷ p99"], rows)
 
 
+def loss_table(runs):
+    """Of runs in which every message of every client was looked at: the worst repetition."""
+    rows = []
+    for cell, per_server in by_cell(runs).items():
+        cell = dict(cell)
+        for server, reps in per_server.items():
+            good = [r for r in reps.values() if "trouble" not in r]
+            if good:
+                raw = [r["raw"] for r in good]
+                rows.append([text(cell["subs"]), f"{cell['rate']:g}/s", server,
+                             text(median([r["seconds"] for r in raw]))]
+                            + [f"{max(r[key] for r in raw):,}" for key in ("missing", "disorder")])
+    if rows:
+        print("Not received by everybody at the end, and received out of order:\n")
+        table(["clients", "load", "server", "seconds", "missing", "out of order"], rows)
+
+
 def search_table(runs, base):
     rows = []
     for cell, per_server in by_cell([r for r in runs if "search" in r["cell"]]).items():
@@ -123,7 +142,8 @@ def memory_table(runs):
         cell = dict(cell)
         for server, reps in per_server.items():
             good = [r for r in reps.values() if "trouble" not in r]
-            line = [text(cell["connections"]), "yes" if cell["tls"] else "no", server]
+            name = server + (", " + cell["transport"] if "transport" in cell else "")
+            line = [text(cell["connections"]), "yes" if cell["tls"] else "no", name]
             if not good:
                 rows.append(line + [next(iter(reps.values()))["trouble"]] + [""] * 4)
                 continue
@@ -168,11 +188,13 @@ def main():
         if not mine:
             continue
         print(f"## {title}\n")
-        if group == "idle":
+        if group in ("idle", "sessions"):
             memory_table(mine)
         else:
             flow_table(mine, o.base)
             search_table(mine, o.base)
+        if group == "polling":
+            loss_table(mine)
         for row in mine:
             if "left_out" in row:
                 cell = json.dumps(row["cell"])

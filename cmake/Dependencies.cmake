@@ -7,6 +7,8 @@ pkg_check_modules(JOSE REQUIRED IMPORTED_TARGET jose jansson)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
+pkg_check_modules(STATGRAB REQUIRED IMPORTED_TARGET libstatgrab)
 
 # llhttp: Debian 13 has a library, Debian 12 ships its C sources with node-llhttp.
 find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp /usr/include REQUIRED)

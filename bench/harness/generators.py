@@ -10,7 +10,7 @@ import math
 import os
 import subprocess
 
-from .servers import PATHS, Trouble
+from .servers import DIALECTS, PATHS, Trouble
 
 MORE_S = 90  # for connecting thousands of clients to a slow server
 
@@ -28,6 +28,9 @@ class Work:
     tls: bool = False
     subscribe: bool = True  # idle connections subscribe to one channel
     spin: bool = True  # the generator polls busily: no wake-ups for the server to pay
+    http: bool = False  # published through the server API, whatever subscribers speak
+    transport: str = "websocket"  # of Socket.IO clients; or polling
+    samples: int = 0  # subscribers whose every message is looked at; 0: the generator's own choice
     source: int = 0  # number of the first source address
 
 
@@ -53,6 +56,8 @@ class Fan:
     def command(self, server, running, work):
         if work.tls:
             raise Trouble("fan does not speak TLS")
+        if server.protocol in DIALECTS or work.http:
+            raise Trouble("fan speaks no dialects")
         sub, pub = PATHS[server.protocol]
         mode = {"fanout": "fan", "echo": "echo", "connections": "idle"}[work.mode]
         c = [self.path, "-M", mode, "-p", str(running.port), "-n", str(work.subs),
@@ -106,12 +111,18 @@ class Own:
             c += ["--insecure"]  # the certificate of the run is signed by nobody
         if work.mode != "echo":
             c += ["--protocol", protocol]
+        if work.transport != "websocket":
+            c += ["--transport", work.transport]
+        if server.token:
+            c += ["--token", one_line(server.token)]
         if work.mode == "connections":
             return c + ["--source-first", str(work.source)]
         c += ["--size", str(work.size), "--warmup", f"{work.warm_s * 1000:.0f}ms"]
         c += ["--rate", f"{work.rate:.0f}"] if work.rate else ["--window", str(work.window)]
         c += ["--spin"] if work.spin else []
-        if work.mode == "fanout" and pub != sub:
+        c += ["--http"] if work.http else []
+        c += ["--samples", str(work.samples)] if work.samples else []
+        if work.mode == "fanout" and pub != sub and not work.http:
             c += ["--publish-path", pub]
         return c + (["--deflate"] if work.deflate else [])
 
@@ -121,6 +132,15 @@ class Own:
         done = subprocess.run([self.path, "bench", "--help"], capture_output=True, text=True,
                               check=False)
         return "--insecure" in done.stdout
+
+
+@functools.cache
+def one_line(command):
+    """What a command prints: a token, the same for all runs."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Trouble(f"no token: {last_words(done.stderr)}")
+    return done.stdout.strip()
 
 
 def choose(text, recado):
@@ -163,7 +183,7 @@ def figures(raw, work):
     """What the tables need, under the same names for every generator; the rest stays in raw."""
     row = {key: raw.get(key) for key in (
         "deliveries_per_s", "deliveries_per_cpu_s", "server_load", "client_load", "p50_us",
-        "p99_us", "p999_us", "max_us", "backlog", "errors", "disorder")}
+        "p99_us", "p999_us", "max_us", "backlog", "missing", "errors", "disorder")}
     for key in ("p50_us", "p99_us", "p999_us", "max_us"):
         row[key] = row[key] or None  # 0: not sampled
     if not row["deliveries_per_s"] or not math.isfinite(row["deliveries_per_s"]):

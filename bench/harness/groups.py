@@ -36,7 +36,8 @@ class Cell:
         w = self.work
         label = {"mode": w.mode, "subs": w.subs, "size": w.size}
         if w.mode == "connections":
-            return {"mode": w.mode, "connections": w.subs, "tls": w.tls}
+            label = {"mode": w.mode, "connections": w.subs, "tls": w.tls}
+            return dict(label, transport=w.transport) if w.transport != "websocket" else label
         if self.search:
             return dict(label, search=True)
         label.update({"rate": w.rate} if w.rate else {"window": w.window})
@@ -44,6 +45,8 @@ class Cell:
             label["stall_ms"] = STALL_S * 1000
         if w.deflate:
             label["deflate"] = True
+        if w.transport != "websocket":
+            label["transport"] = w.transport
         return label
 
 
@@ -104,7 +107,31 @@ def loops(o):
             yield Cell("loops", work, loops=(1, 2))
 
 
-GROUPS = {f.__name__: f for f in (fanout, peers, rate, stall, deflate, echo, idle, loops)}
+def dialects(o):
+    """The same event, published once through the server API, to clients of one dialect each."""
+    for size in o.sizes or ((64,) if o.quick else (64, 512)):
+        for window in o.windows or ((16,) if o.quick else (1, 16, 64)):
+            yield Cell("dialects", Work(subs=(o.subs or (1000,))[0], size=size, window=window,
+                                        time_s=o.time, http=True))
+
+
+def polling(o):
+    """Every message of every client is looked at; the slowest rate goes on beyond two pings."""
+    subs = (o.subs or (200 if o.quick else 1000,))[0]
+    for r in o.rates or ((10, 100) if o.quick else (10, 100, 1000)):
+        time_s = 60 if r <= 10 and not o.quick else max(2, o.time)
+        yield Cell("polling", Work(subs=subs, size=128, rate=r, time_s=time_s, http=True,
+                                   transport="polling", samples=subs))
+
+
+def sessions(o):
+    count = o.connections or (1000 if o.quick else 10000)
+    for transport in ("websocket", "polling"):
+        yield Cell("sessions", Work("connections", subs=count, transport=transport, time_s=600))
+
+
+GROUPS = {f.__name__: f for f in (fanout, peers, rate, stall, deflate, echo, idle, loops,
+                                  dialects, polling, sessions)}
 
 
 def refusal(server, cell, generator):
@@ -112,6 +139,10 @@ def refusal(server, cell, generator):
     w = cell.work
     if cell.loops and server.name != "recado":
         return "one loop"
+    if w.transport == "polling" and not server.polls:
+        return "does not poll"
+    if (w.http or cell.group == "sessions") and generator.name == "fan":
+        return "dialects are measured with Recado's own generator"
     if w.mode == "echo" and not server.echo:
         return "has no echo"
     if w.deflate and server.deflate is None:

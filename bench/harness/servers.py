@@ -20,11 +20,14 @@ OUT = os.path.join(BENCH, "out")
 START_S = 15
 STOP_S = 3
 PROTOCOLS = ("native", "plain", "socketio", "nchan")
+DIALECTS = ("orquestrador", "agents", "pytake", "plataforma", "conductor")
+COMMON = ("fanout", "peers", "rate", "stall", "deflate", "echo", "idle", "loops")
 PATHS = {  # protocol: where subscribers and publishers connect
     "native": ("/connection/websocket", "/connection/websocket"),
     "plain": ("/sub", "/pub"),
     "socketio": ("/socket.io/?EIO=4&transport=websocket",) * 2,
     "nchan": ("/sub/bench", "/pub/bench"),
+    **{name: ("", "") for name in DIALECTS},  # the generator knows
 }
 
 
@@ -40,16 +43,18 @@ class Server:
     protocol: str
     needs: str = ""  # a file that is there when the server is installed
     env: tuple = ()
-    groups: tuple = ()  # empty: every group
+    groups: tuple = COMMON
     pid: int = 0  # of a server that somebody else started
     movable: bool = True  # can listen on another port than its own
     slow: bool = False  # thousands of connections take it long: smaller cells only
     echo: str = ""  # path of the echo, if it has one
     forks: bool = False  # works in a child
     deflate: tuple = None  # added to the command for deflated runs; None: cannot
+    polls: bool = False  # Socket.IO clients may poll
+    token: tuple = ()  # a command that prints what clients have to bring
 
     def takes_part(self, group):
-        return not self.groups or group in self.groups
+        return group in self.groups
 
     def installed(self):
         return bool(self.pid) or not self.needs or os.path.exists(self.needs)
@@ -63,11 +68,17 @@ def known(recado):
     node = os.path.join(BUILD, "socketio", "node_modules")
     python = os.path.join(BUILD, "socketio-python", "bin", "python")
     some = ("fanout", "peers", "rate", "stall", "idle")
+    serve = (recado, "serve", "-c", config, "--listen", "127.0.0.1:{port}",
+             "--data", os.path.join(OUT, "data-{port}"))
+    token = (recado, "token", "--sub", "bench", "--org", "bench", "--expires", "1d", "-c", config)
     return [
-        Server("recado",
-               (recado, "serve", "-c", config, "--listen", "127.0.0.1:{port}",
-                "--data", os.path.join(OUT, "data-{port}")),
-               8100, "native", needs=recado, echo="/echo", deflate=()),
+        Server("recado", serve, 8100, "native", needs=recado, echo="/echo", deflate=(),
+               groups=COMMON + ("dialects", "sessions")),
+    ] + [
+        Server(f"recado-{name}", serve, 8100, name, needs=recado, polls=name == "pytake",
+               groups=("dialects", "sessions") + (("polling",) if name == "pytake" else ()),
+               token=token if name == "pytake" else ()) for name in DIALECTS
+    ] + [
         Server("centrifugo",
                (centrifugo, "--config", os.path.join(peers, "centrifugo.json"),
                 "--http_server.port", "{port}"),
@@ -96,7 +107,7 @@ def parse_peer(text):
         raise Trouble(f"--peer {text}: want NAME=COMMAND-OR-PID-FILE,PORT[,KEY=VALUE]...")
     more = dict(part.split("=", 1) for part in m["more"].split(",") if part)
     protocol = more.pop("protocol", "plain")
-    groups = tuple(more.pop("groups", "").split("+")) if "groups" in more else ()
+    groups = tuple(more.pop("groups", "+".join(COMMON)).split("+"))
     deflate = () if more.pop("deflate", "no") == "yes" else None
     if more or protocol not in PROTOCOLS:
         raise Trouble(f"--peer {text}: unknown {', '.join(more) or 'protocol ' + protocol}")

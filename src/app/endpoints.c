@@ -125,7 +125,7 @@ static void endpoint_configure(struct endpoint *e, const struct config_endpoint 
 static void endpoint_handle(struct http_request *r)
 {
     const struct endpoint *e = r->route_ctx;
-    if (http_is_draining(r))
+    if (http_is_draining(r) && !e->dialect->outlives_requests)
         http_reply_error(r, 503, close_code(CLOSE_GOING_AWAY), close_text(CLOSE_GOING_AWAY));
     else
         e->dialect->handle(r, e);

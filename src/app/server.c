@@ -211,6 +211,13 @@ static bool make_http(struct server *s)
             if (w->http[k] == NULL)
                 return false;
             w->figures->servers[k] = w->http[k];
+            s->http_peers[k][i] = w->http[k];
+        }
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        for (int k = 0; k < 2; k++) {
+            if (s->workers[i].http[k] != NULL)
+                http_server_set_peers(s->workers[i].http[k], s->http_peers[k], s->worker_count);
         }
     }
     return true;

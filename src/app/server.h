@@ -69,6 +69,7 @@ struct server {
     size_t door_count;
     struct worker *workers;
     unsigned worker_count;
+    struct http_server *http_peers[2][HUB_LOOPS_MAX]; // public, internal: by loop
     _Atomic uint64_t connections;
     uint64_t connections_max;
 };
@@ -94,6 +95,8 @@ bool endpoints_check(const struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);
+/* Before the loops run: the monitor, where a dialect needs one. False: no memory or no thread. */
+bool figures_start(struct server *s);
 bool doors_open(struct server *s, struct buf *ret_why);
 void doors_close(struct server *s);
 bool doors_reload_tls(struct server *s, struct buf *ret_why);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "http/client.h"
+#include "monitor/monitor.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -59,6 +60,10 @@ bool server_start(struct server *s, struct buf *ret_why)
             if (!open_knocker(w, k, &s->doors[k], ret_why))
                 return false;
         }
+    }
+    if (!figures_start(s)) {
+        buf_add(ret_why, STR("the monitor's thread cannot be started\n"));
+        return false;
     }
     for (unsigned i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
@@ -206,15 +211,25 @@ void server_stop(struct server *s)
     }
 }
 
+static void turn_loops(struct server *s)
+{
+    for (unsigned round = 0; round < 4 + 2 * s->worker_count; round++) {
+        for (unsigned i = 0; i < s->worker_count; i++)
+            loop_turn(s->workers[i].loop, 0);
+    }
+}
+
 /* Closes what is still open and lets the last mails and burials happen, on this thread. */
 static void settle_loops(struct server *s)
 {
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_close_all(&s->workers[i]);
-    for (unsigned round = 0; round < 4 + 2 * s->worker_count; round++) {
-        for (unsigned i = 0; i < s->worker_count; i++)
-            loop_turn(s->workers[i].loop, 0);
+    turn_loops(s);
+    for (unsigned i = 0; s->node != NULL && i < s->worker_count; i++) {
+        struct hub *hub = node_hub(s->node, i); // of sessions, those without a connection are left
+        hub_drain(hub, hub_session_count(hub));
     }
+    turn_loops(s);
 }
 
 void server_destroy(struct server **sp)
@@ -223,6 +238,7 @@ void server_destroy(struct server **sp)
     *sp = NULL;
     if (s == NULL)
         return;
+    monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
     server_stop(s);
     settle_loops(s);
     for (unsigned i = 0; i < s->worker_count; i++) {

@@ -50,6 +50,24 @@ void sink_release(struct outflow *o, struct sink *s)
     sink_wake(o, s);
 }
 
+void sink_move(struct outflow *o, struct sink *from, struct sink *to)
+{
+    struct cursor **end = &to->cursors;
+    while (*end != NULL)
+        end = &(*end)->next_in_sink;
+    *end = from->cursors;
+    for (struct cursor *c = from->cursors; c != NULL; c = c->next_in_sink)
+        c->sink = to;
+    to->cursor_count += from->cursor_count;
+    to->has_lost |= from->has_lost;
+    to->held |= from->held;
+    from->cursors = from->first = NULL;
+    from->cursor_count = 0;
+    from->has_lost = from->held = false;
+    if (!to->closed)
+        sink_wake(o, to);
+}
+
 void feed_init(struct feed *f, struct outflow *o, const struct feed_ops *ops, uint64_t bytes_max)
 {
     *f = (struct feed){

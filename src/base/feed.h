@@ -99,6 +99,7 @@ struct sink {
     bool has_lost; // a cursor of it was marked lost: look at it when all has been written
     bool closed;   // nothing may be written any more
     bool held;     // frames of feeds wait: something has to be said before them
+    bool outlet;   // has no connection: its owner fetches (net/outlet.h)
 };
 
 struct cursor {
@@ -181,6 +182,9 @@ void chunk_unref(struct chunk *ch);
 
 /* Sinks: something of its own to write. Harmless when already noted. */
 void sink_wake(struct outflow *o, struct sink *s);
+/* All cursors of `from` follow their feeds through `to` from here on, from where they stand; `to`
+ * is woken, and `from` follows nothing. Neither is being visited. */
+void sink_move(struct outflow *o, struct sink *from, struct sink *to);
 /* Frames of its feeds wait from here until it is released; its own bytes do not. */
 void sink_hold(struct sink *s);
 void sink_release(struct outflow *o, struct sink *s);

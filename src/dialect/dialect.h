@@ -43,9 +43,16 @@ struct dialect {
     const struct dialect_route *routes;
     size_t route_count;
     uint32_t message_max_bytes; // of a client, unless configured; 0: websocket.message_max
+    /* Requests come in during a drain as well, and it refuses those that begin something itself:
+     * its sessions need more requests to be told. */
+    bool outlives_requests;
     /* Answers a request for a path that nobody has, on a listener that is this dialect's. False: as
      * it is answered elsewhere. May be NULL. */
     bool (*refuse_path)(struct http_request *r);
+    /* Says every tenant, some perhaps twice, whose channel "monitor" is to get the machine's
+     * figures. From any thread; each() must not call back. May be NULL: it needs none. */
+    void (*monitor_tenants)(const struct endpoint *e, void (*each)(void *ctx, struct str tenant),
+                            void *ctx);
 };
 
 /* All of dialects.def, in its order. */

@@ -26,13 +26,17 @@
 
 #include "base/bucket.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/must.h"
+#include "base/random.h"
+#include "base/utf8.h"
 #include "carrier/eio.h"
 #include "dialect/admit.h"
 #include "dialect/socketio.h"
 #include "dialect/ws_session.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 enum {
     SIO_NSP_MAX = 128,        // bytes of a namespace's name
@@ -87,6 +91,9 @@ struct sio_message {
  * while the hub walks its lists. */
 struct sio_app {
     const char *name;
+    /* Raw JSON of the refusals of a CONNECT; "": as the JavaScript server says it. */
+    struct str no_namespace, unauthorized;
+    bool token_required; // unless a back end decides about who brings none
     /* A client opens an Engine.IO session: what a later decision needs of the request, as one
      * malloc()ed block that becomes conn->remembered. */
     char *(*remember)(const struct http_request *r, size_t *ret_n);
@@ -94,6 +101,8 @@ struct sio_app {
      * calls sio_accept() or sio_reject() later, or now (it may not matter any more: see `gone`).
      * id is what the token said, and NULL without one; it is gone with the call. */
     bool (*on_connect)(struct sio_socket *sk, struct str auth, const struct identity *id);
+    /* It is in the hub and will be told so in this turn: the rooms it is in from the start. */
+    void (*on_joining)(struct sio_socket *sk);
     /* The CONNECT answer has been sent. */
     void (*on_connected)(struct sio_socket *sk);
     /* An event. False: not mine, the next one is asked. Whoever takes an event with an id answers
@@ -166,25 +175,27 @@ static inline struct sio_shared *sio_shared_of(const struct endpoint *e)
 struct sio_conn {
     struct carrier *carrier; // NULL: gone
     const struct endpoint *endpoint;
+    struct hub *hub;
     struct sio_socket *sockets;  // linked by next
     struct sio_partial *partial; // a packet whose attachments are awaited; NULL: none
-    char *token;                 // of the handshake, with a terminator; NULL: none
-    struct str remembered;       // of app->remember(), or ""
+    char *handshake;             // what the next two point into; NULL: nothing was said
+    struct str token, tenant;    // of the request that opened it
+    struct str remembered;       // of backend->remember(), or ""
     struct timer timer;
     struct bucket bucket;
     uint16_t socket_count;
-    uint16_t held;  // sockets that are about to be told that they are connected
-    bool ending;    // closed, or about to be
-    bool in_packet; // a packet is being handled
+    bool ending;        // closed, or about to be
+    bool has_connected; // to some namespace, once
 };
 
-enum sio_state { SIO_ASKING, SIO_JOINING, SIO_CONNECTED, SIO_GONE };
+enum sio_state { SIO_ASKING, SIO_CONNECTED, SIO_GONE };
 
 struct sio_socket {
     struct session session; // client: the sid. Not open before sio_accept()
     struct sio_conn *conn;  // NULL: gone
     struct sio_socket *next;
     struct sio_space *space;
+    struct map_node by_sid;   // in shared->sids
     char *identity;           // tenant, user, info in one block
     struct sio_pending *acks; // asked for and not answered
     void *of_backend, *of_recovery;
@@ -221,7 +232,7 @@ static inline bool sio_is_connected(const struct sio_socket *sk)
 /* ---- what can be done with a socket ---- */
 
 struct sio_admission {
-    struct str tenant, user, info; // borrowed; info: raw JSON or ""
+    struct str tenant, user, info; // borrowed, info: raw JSON; p NULL: as its token says
     const struct str *rooms;       // joined before the client is told
     size_t room_count;
     const uint8_t *sid;                // 16 bytes of a socket that comes back; NULL: the one it has
@@ -266,14 +277,50 @@ void sio_conn_end(struct sio_conn *c, enum close_reason reason);
 
 /* Appends the text of the packet, without the Engine.IO digit. */
 bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p);
+/* To this client only, in order: what did not come through the log. */
+void sio_send_publications(struct sio_socket *sk, struct publication *const *pubs, size_t count);
 /* To everybody in the room but `but` (NULL: nobody is left out); type "" is "message". */
 void sio_publish(struct sio_socket *sk, struct str room, struct str type, struct str data,
                  const struct sio_socket *but);
 
 /* ---- names shared by the files ---- */
 
+bool sio_nsp_ok(struct str nsp);
+/* Every {"_placeholder":true,"num":n} in this JSON is one of count attachments. */
+bool sio_placeholders_ok(struct str data, uint32_t count);
+/* raw: a JSON string with its quotes. Names that an event must not have. */
+bool sio_name_is_reserved(struct str raw);
+/* Type, attachments and namespace of a packet. */
+bool sio_head_write(struct buf *out, enum sio_type type, uint32_t attachment_count, struct str nsp);
+/* A packet to this socket's client, whatever state it is in. */
+void sio_packet_send(struct sio_socket *sk, enum sio_type type, const uint64_t *id,
+                     const struct sio_message *m);
+/* A CONNECT for a namespace that the client is not connected to. */
+void sio_connect(struct sio_conn *c, const struct sio_packet *p);
+/* Leaves the hub, and the conn. reason: for on_disconnect(). */
+void sio_socket_leave(struct sio_socket *sk, struct str reason);
+void sio_socket_acked(struct sio_socket *sk, const struct sio_packet *p);
+void sio_acks_end(struct sio_socket *sk);
+extern const struct session_ops sio_socket_ops;
+/* own: of the engine, not to be seen in presence. */
+void sio_join_channel(struct sio_socket *sk, struct str channel, bool own, sio_joined_fn *done,
+                      void *ctx);
+/* In the rooms of the endpoint; without memory for that it does not stay. */
+enum err sio_note_room(struct sio_socket *sk, struct subscription *sub);
+void sio_forget_room(struct sio_socket *sk, const struct subscription *sub);
+
+/* A buffer over bytes of the stack: it never grows. */
+static inline struct buf sio_buf_on(char *at, size_t cap)
+{
+    return (struct buf){.p = at, .cap = cap, .max = cap};
+}
+
+/* The timer of the conn does what is due at the end of the turn. */
+void sio_conn_wake(struct sio_conn *c);
+
 /* The namespace's, or NULL: clients may not connect to it. Makes it where any is allowed. */
 struct sio_space *sio_space_find(struct sio_shared *sh, struct str nsp);
+struct sio_space *sio_space_add(struct sio_shared *sh, struct str nsp, bool may_make);
 const struct encoding *sio_encoding(struct sio_space *space, const struct framing *f);
 
 /* The rooms of an endpoint, for socketio.h. */
@@ -282,6 +329,16 @@ void sio_rooms_fini(struct sio_shared *sh);
 /* channel: as subscribed to. False: no memory, and nothing was noted. */
 bool sio_rooms_add(struct sio_shared *sh, struct str channel, struct str tenant);
 void sio_rooms_remove(struct sio_shared *sh, struct str channel, struct str tenant);
+
+/* By id; false: there is such a socket already, or no memory. */
+bool sio_sids_add(struct sio_shared *sh, struct sio_socket *sk);
+void sio_sids_remove(struct sio_shared *sh, struct sio_socket *sk);
+/* The text of a sid; lower case only. */
+bool sio_sid_parse(struct str text, uint8_t ret[16]);
+
+/* An HTTP back end, when one is configured, becomes sh->backend (socketio_backend.c). */
+void sio_backend_prepare(struct sio_shared *sh);
+void sio_backend_release(struct sio_shared *sh);
 
 /* Makes e->shared, and takes it apart. What fills in sh->backend and sh->recovery, when they are
  * configured, is called from sio_prepare() (socketio.c), and what frees theirs from sio_release().

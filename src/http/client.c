@@ -190,19 +190,24 @@ static void client_do_chores(struct http_client *c)
     }
 }
 
-void client_abort(struct http_call *call)
+static void call_end(struct http_call *call, const char *why)
 {
     struct http_client *c = call->client;
-    call->why = "no answer in time";
+    call->why = why;
     curl_multi_remove_handle(c->multi, call->easy);
-    call_finish(call, CURLE_OPERATION_TIMEDOUT);
+    call_finish(call, CURLE_ABORTED_BY_CALLBACK);
     gauge_add(&c->under_way, -1);
     call_free(call);
 }
 
+void client_abort(struct http_call *call)
+{
+    call_end(call, "no answer in time");
+}
+
 struct http_call *http_call_start(struct http_client *c, const struct http_call_params *p)
 {
-    if (gauge_get(&c->under_way) >= (int64_t)c->calls_max)
+    if (c->ending || gauge_get(&c->under_way) >= (int64_t)c->calls_max)
         return NULL;
     struct http_call *call = call_make(c, p);
     if (call == NULL)
@@ -280,11 +285,9 @@ void http_client_destroy(struct http_client **cp)
     if (c == NULL)
         return;
     MUST(!c->driving);
-    list_each_safe(it, &c->calls)
-    {
-        struct http_call *call = container_of(it, struct http_call, link);
-        client_remove(call);
-    }
+    c->ending = true;
+    while (!list_empty(&c->calls))
+        call_end(container_of(c->calls.next, struct http_call, link), "the server ends");
     curl_multi_cleanup(c->multi);
     while (!list_empty(&c->wires))
         wire_remove(container_of(c->wires.next, struct wire, link));

@@ -19,7 +19,7 @@ struct http_client_options {
 };
 /* NULL: no memory, or libcurl refused. */
 struct http_client *http_client_create(struct loop *l, const struct http_client_options *o);
-/* Calls under way end without done(). */
+/* Calls under way end with done(), which can start no others. */
 void http_client_destroy(struct http_client **cp);
 
 struct http_result {

@@ -44,6 +44,7 @@ struct http_client {
     struct work work;   // drives what is due at once, in this turn
     struct timer timer; // what is due later, or came after the work of this turn
     bool due;
+    bool ending;
     bool driving; // libcurl is on the stack: it must not be called
     uint32_t calls_max;
     char *agent;

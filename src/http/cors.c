@@ -24,10 +24,10 @@ size_t http_cors_headers(const struct http_request *r, char *at, size_t cap)
     const struct http_options *o = &r->server->options;
     struct str origin = http_header(r, STR("Origin"));
     size_t len = 0;
-    if (o->origin_count == 0)
+    if (o->origin_count == 0 && !r->cors_any)
         return 0;
     if (origin.n == 0 || origin.n > CORS_ORIGIN_MAX ||
-        !http_origin_in(o->origins, o->origin_count, origin)) {
+        !(r->cors_any || http_origin_in(o->origins, o->origin_count, origin))) {
         len = put(at, cap, len, STR("Vary: Origin\r\n")); // for caches between
     } else {
         len = put(at, cap, len, STR("Access-Control-Allow-Origin: "));

@@ -22,10 +22,12 @@ static const uint8_t http_moves[HTTP_PHASE_COUNT] = {
     [HTTP_IDLE] = TO(HTTP_IN_HEAD) | TO(HTTP_CLOSING),
     [HTTP_IN_HEAD] = TO(HTTP_IN_BODY) | TO(HTTP_HANDLED) | TO(HTTP_CLOSING),
     [HTTP_IN_BODY] = TO(HTTP_HANDLED) | TO(HTTP_CLOSING),
-    [HTTP_HANDLED] = TO(HTTP_IDLE) | TO(HTTP_SENDING) | TO(HTTP_CLOSING) | TO(HTTP_TAKEN),
+    [HTTP_HANDLED] =
+        TO(HTTP_IDLE) | TO(HTTP_SENDING) | TO(HTTP_CLOSING) | TO(HTTP_TAKEN) | TO(HTTP_MOVING),
     [HTTP_SENDING] = TO(HTTP_IDLE) | TO(HTTP_SENDING) | TO(HTTP_CLOSING),
     [HTTP_CLOSING] = 0,
     [HTTP_TAKEN] = 0,
+    [HTTP_MOVING] = TO(HTTP_HANDLED) | TO(HTTP_CLOSING),
 };
 
 /* 0: the phase has no limit of its own. */
@@ -264,7 +266,10 @@ static void end_of_turn(struct grave *g)
     } else if (hc->conn == NULL) {
         http_conn_destroy(hc);
     } else if (hc->conn->state == CONN_OPEN) {
-        resume(hc);
+        if (hc->phase == HTTP_MOVING)
+            http_move_away(hc);
+        else
+            resume(hc);
     }
 }
 

@@ -50,6 +50,7 @@ struct http_request {
     const struct http_server *server;
     struct addr peer; // of the socket, or of X-Forwarded-For behind a trusted proxy
     bool tls;
+    bool cors_any; // set by a route: the answer names any Origin back, as far as it sent one
     /* For a route that answers later: called when the peer goes first; the request is gone then. */
     void (*gone)(struct http_request *r, void *ctx);
     void *gone_ctx;
@@ -91,6 +92,11 @@ size_t http_cors_headers(const struct http_request *r, char *at, size_t cap);
 /* False when the request has an Origin that the server does not accept. */
 bool http_origin_allowed(const struct http_request *r);
 
+/* Moves the connection to the server of another loop, which hands the request to its route once
+ * more, there. True: the route is done with r, whose strings stay valid until it returns. False:
+ * there is no such loop, or it is this one. Later requests of the connection come in over there. */
+bool http_move(struct http_request *r, unsigned loop);
+
 typedef void http_route_fn(struct http_request *r);
 
 struct http_router;
@@ -123,6 +129,9 @@ struct http_options {
 struct http_server;
 struct http_server *http_server_create(struct flusher *f, const struct http_router *rt,
                                        const struct http_options *o);
+/* Servers of one kind on all loops know each other from here on: peers[i] is that of loop i. Before
+ * the loops run; the array must outlive them. Without it http_move() says false. */
+void http_server_set_peers(struct http_server *s, struct http_server *const *peers, unsigned count);
 /* All its connections are gone: http_server_stop(), then turns of the loop. Connections that were
  * taken over do not count. */
 void http_server_destroy(struct http_server **sp);

@@ -32,7 +32,9 @@ struct http_server {
     struct gauge open_count;
     struct buf spares[HTTP_SPARE_MAX]; // of idle connections
     size_t spare_count;
-    bool draining;
+    bool draining, stopped;
+    struct http_server *const *peers; // by loop; NULL: alone
+    unsigned peer_count;
     int64_t date_s; // of date[]
     char date[HTTP_DATE_BYTES + 1];
 };
@@ -45,15 +47,18 @@ enum http_phase {
     HTTP_SENDING, // answered, the rest of a long answer waits for the socket
     HTTP_CLOSING, // nothing more is read
     HTTP_TAKEN,   // the connection is another's
+    HTTP_MOVING,  // on its way to another loop, with the request
     HTTP_PHASE_COUNT
 };
 
 struct http_conn {
     struct conn *conn; // NULL: closed
     struct http_server *server;
+    struct http_server *target; // HTTP_MOVING: where it goes
     struct list link;
     struct timer timer; // of the phase
     struct grave grave;
+    struct mail mail; // on its way to another loop
     struct http_parser parser;
     struct http_request request;
     struct buf in;   // head, decoded path, table of headers, body
@@ -100,6 +105,9 @@ void http_call_at_end_of_turn(struct http_conn *hc);
 void http_hand_rest(struct http_conn *hc, struct conn *c, char *p, size_t n);
 /* For a request that was taken over later: the taker is ready for what was kept. */
 void http_handover_end(struct http_conn *hc);
+
+/* move.c: no function of hc is on the stack. */
+void http_move_away(struct http_conn *hc);
 
 /* request.c: reads the head that stands in hc->in into hc->request. False: hc->parser says why. */
 bool http_request_read(struct http_conn *hc);

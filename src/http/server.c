@@ -88,7 +88,7 @@ bool http_is_draining(const struct http_request *r)
 
 void http_server_stop(struct http_server *s)
 {
-    s->draining = true;
+    s->draining = s->stopped = true;
     list_each_safe(it, &s->conns)
     {
         conn_abort(container_of(it, struct http_conn, link)->conn, CLOSE_GOING_AWAY);

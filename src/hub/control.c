@@ -108,6 +108,8 @@ static bool is_meant(const struct session *s, const struct control_params *p)
     char client[UUID_TEXT];
     if (!str_eq(s->tenant, p->tenant) || (p->user.n > 0 && !str_eq(s->user, p->user)))
         return false;
+    if (p->dialect != NULL && strcmp(p->dialect, s->ops->dialect) != 0)
+        return false;
     if (p->client.n == 0 && p->except_clients.n == 0)
         return true;
     uuid_format(s->client, client);
@@ -141,7 +143,7 @@ static void control_one(struct request *r, struct session *s, const struct contr
 static void control_on_loop(struct request *r, struct hub *hub)
 {
     const struct control_params *p = &((struct control_verb *)r->verb)->p;
-    if (p->user.n == 0 && p->client.n == 0)
+    if (p->user.n == 0 && p->client.n == 0 && !p->everybody)
         return; // nobody is meant: never everybody
     if (p->user.n == 0) {
         list_each_safe(it, &hub->sessions)

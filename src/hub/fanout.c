@@ -167,7 +167,7 @@ static void fanout_deliver(struct fanout *f, struct publication *p)
         feed_append(&fo->feed, buf_str(&hub->scratch),
                     (struct frame_info){
                         .class = frame_class(p),
-                        .special = p->exclude != 0 || p->excludes_client,
+                        .special = excludes_somebody(p),
                         .offset = p->offset,
                         .publication = publication_ref(p),
                         .now_ns = loop_now_ns(hub->loop),

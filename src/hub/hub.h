@@ -95,6 +95,7 @@ struct publish_params {
     struct str idempotency_key;    // "" none
     uint64_t exclude;              // session id
     const uint8_t *exclude_client; // the same by the client's id, 16 bytes; NULL: none
+    struct str exclude_channels;   // whoever follows one of these is spared: by single spaces
     bool skip_history;
 };
 /* Fills position (offset 0 without history) and duplicate (idempotency key seen: position is that
@@ -132,6 +133,8 @@ struct control_params {
     struct str tenant;
     struct str user;           // all sessions of the user; "": only by client
     struct str client;         // the client with this id (text UUID); "": all of the user
+    bool everybody;            // instead of both: all sessions of the tenant
+    const char *dialect;       // a constant: only sessions of this one; NULL: of any
     struct str except_clients; // disconnect: spared; a text that holds their ids
     struct str channel;        // (un)subscribe; unsubscribe "": all channels
     enum close_reason reason;
@@ -159,6 +162,7 @@ struct node *node_create(struct loop *const *loops, unsigned count, const struct
                          uint32_t sessions_max);
 void node_destroy(struct node **np);
 struct hub *node_hub(struct node *n, unsigned loop_index);
+unsigned node_loop_count(const struct node *n);
 /* Every loop must have been told its outflow (of net's flusher) before it runs. */
 void hub_set_outflow(struct hub *hub, struct outflow *o);
 struct loop *hub_loop(const struct hub *hub);

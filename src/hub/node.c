@@ -84,6 +84,11 @@ struct hub *node_hub(struct node *n, unsigned loop_index)
     return n->hubs[loop_index];
 }
 
+unsigned node_loop_count(const struct node *n)
+{
+    return n->count;
+}
+
 void node_set_policy(struct node *n, const struct policy *policy)
 {
     atomic_store_explicit(&n->policy, policy, memory_order_release);

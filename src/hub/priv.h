@@ -100,11 +100,18 @@ struct fanout {
     bool pattern;
 };
 
+/* Some session may be. */
+static inline bool excludes_somebody(const struct publication *p)
+{
+    return p->exclude != 0 || p->excludes_client || p->exclude_channels.n > 0;
+}
+bool follows_one_of(const struct session *s, struct str channels);
 /* The publisher does not want this session to have it. */
 static inline bool is_excluded(const struct publication *p, const struct session *s)
 {
     return (p->exclude != 0 && p->exclude == s->id) ||
-           (p->excludes_client && memcmp(p->exclude_client, s->client, sizeof(s->client)) == 0);
+           (p->excludes_client && memcmp(p->exclude_client, s->client, sizeof(s->client)) == 0) ||
+           (p->exclude_channels.n > 0 && follows_one_of(s, p->exclude_channels));
 }
 
 struct fanout *fanout_get(struct hub *hub, struct str tenant, struct str channel); // or makes one

@@ -36,7 +36,7 @@ bool epoch_parse(struct str s, uint32_t *ret)
 struct publication *publication_make(const struct publication_parts *parts)
 {
     size_t n = parts->tenant.n + parts->channel.n + parts->type.n + parts->data.n + parts->tags.n +
-               parts->info.n + parts->id.n;
+               parts->info.n + parts->id.n + parts->exclude_channels.n;
     struct publication *p = pool_alloc(sizeof(*p) + n);
     if (p == NULL)
         return NULL;
@@ -57,6 +57,7 @@ struct publication *publication_make(const struct publication_parts *parts)
     p->tags = str_put(&at, parts->tags);
     p->info = str_put(&at, parts->info);
     p->id = str_put(&at, parts->id);
+    p->exclude_channels = str_put(&at, parts->exclude_channels);
     return p;
 }
 

@@ -32,11 +32,12 @@ struct publication {
     bool excludes_client;
     uint8_t exclude_client[16]; // the same by the client's id
     struct str tenant, channel;
-    struct str type; // "" or the event's type
-    struct str data; // JSON bytes, exactly as they came in
-    struct str tags; // raw JSON object of strings, or ""
-    struct str info; // raw JSON client info {"user":..,"client":..,...}, or ""
-    struct str id;   // the publisher's own id (idempotency key), or ""
+    struct str type;             // "" or the event's type
+    struct str data;             // JSON bytes, exactly as they came in
+    struct str tags;             // raw JSON object of strings, or ""
+    struct str info;             // raw JSON client info {"user":..,"client":..,...}, or ""
+    struct str id;               // the publisher's own id (idempotency key), or ""
+    struct str exclude_channels; // whoever follows one of these does not get it: by spaces
     char bytes[];
 };
 
@@ -46,6 +47,7 @@ struct publication_parts {
     struct str tenant, channel, type, data, tags, info, id;
     uint64_t exclude;
     const uint8_t *exclude_client; // 16 bytes; NULL: none
+    struct str exclude_channels;
     int64_t time_ms;
 };
 

@@ -61,6 +61,7 @@ void hub_publish(struct hub *hub, const struct publish_params *params, answer_fn
         .id = params->idempotency_key,
         .exclude = params->exclude,
         .exclude_client = params->exclude_client,
+        .exclude_channels = params->exclude_channels,
         .time_ms = loop_wall_ms(hub->loop),
     });
     if (p == NULL) {

@@ -128,6 +128,16 @@ struct subscription *session_find(const struct session *s, struct str channel)
     return NULL;
 }
 
+bool follows_one_of(const struct session *s, struct str channels)
+{
+    while (channels.n > 0) {
+        const struct subscription *sub = session_find(s, str_cut(&channels, ' '));
+        if (sub != NULL && sub->state == SUBSCRIPTION_ACTIVE)
+            return true;
+    }
+    return false;
+}
+
 struct str subscription_channel(const struct subscription *sub)
 {
     return key_name(sub->fanout->node.key);

@@ -8,8 +8,7 @@
 #ifndef MONITOR_MONITOR_H
 #define MONITOR_MONITOR_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/buf.h"
 
 enum { MONITOR_GPUS_MAX = 16, MONITOR_NAME_MAX = 64 };
 
@@ -25,7 +24,8 @@ struct monitor_figures {
     unsigned cores;
     uint64_t memory_total_bytes, memory_used_bytes, memory_free_bytes;
     uint64_t disk_total_bytes, disk_used_bytes, disk_free_bytes; // of /
-    uint64_t network_rx_per_s, network_tx_per_s; // bytes, of the first interface that is not lo
+    /* Bytes, of the interface of the default route, else of the first that is not lo. */
+    uint64_t network_rx_per_s, network_tx_per_s;
     bool lmstudio_runs;
     int lmstudio_pid;
     double lmstudio_cpu_percent, lmstudio_memory_percent;
@@ -47,5 +47,10 @@ struct monitor *monitor_create(const struct monitor_options *o);
 void monitor_destroy(struct monitor **mp);
 /* False: none was taken yet. */
 bool monitor_latest(struct monitor *m, struct monitor_figures *ret);
+
+/* {"cpu":{..},"memory":{..},"gpu":[..],"disk":{..},"network":{..},"processes":{..}}: percents are
+ * whole, memory of cards is in MiB, what is not known is null. False: no room. */
+enum { MONITOR_JSON_MAX = 24 << 10 };
+bool monitor_write(struct buf *out, const struct monitor_figures *f);
 
 #endif

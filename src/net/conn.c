@@ -133,6 +133,7 @@ static void conn_bury(struct grave *g)
     stat_add(&c->flusher->closes[c->reason], 1);
     if (c->flusher->conn_closed != NULL)
         c->flusher->conn_closed(c->flusher->closed_ctx, c);
+    list_remove(&c->sink.link); // who held a cursor may have woken it since
     c->handler->closed(c, (enum close_reason)c->reason);
 }
 
@@ -333,6 +334,16 @@ void conn_set_handler(struct conn *c, const struct conn_handler *handler)
     c->handler = handler;
 }
 
+static bool conn_watch(struct conn *c)
+{
+    struct flusher *f = c->flusher;
+    if (!loop_add_io(f->loop, &c->io, WATCH))
+        return false;
+    list_add(&f->conns, &c->link);
+    stat_add(&f->open_count, 1);
+    return true;
+}
+
 bool conn_open(struct conn *c, struct flusher *f, int fd, struct tls *tls, const struct addr *peer,
                const struct conn_handler *handler, uint32_t out_max)
 {
@@ -348,9 +359,35 @@ bool conn_open(struct conn *c, struct flusher *f, int fd, struct tls *tls, const
     sink_init(&c->sink);
     list_init(&c->link);
     timer_init(&c->linger, conn_linger_fired);
-    if (!loop_add_io(f->loop, &c->io, WATCH))
-        return false;
-    list_add(&f->conns, &c->link);
-    stat_add(&f->open_count, 1);
-    return true;
+    return conn_watch(c);
+}
+
+/* ---- from loop to loop ---- */
+
+void conn_leave(struct conn *c)
+{
+    struct flusher *f = c->flusher;
+    MUST(c->state == CONN_OPEN && c->sink.cursors == NULL && c->tail == NULL && !c->in_handler);
+    loop_remove_io(f->loop, &c->io);
+    list_remove(&c->link);
+    list_remove(&c->sink.link);
+    c->sink.blocked = c->starved = false; // the new loop is told anew that there is room
+    stat_add(&f->open_count, (uint64_t)0 - 1);
+    if (c->out != NULL)
+        stat_add(&f->own_bytes_waiting, (uint64_t)0 - pool_size(c->out));
+    c->flusher = NULL;
+}
+
+bool conn_enter(struct conn *c, struct flusher *f)
+{
+    c->flusher = f;
+    if (c->out != NULL)
+        stat_add(&f->own_bytes_waiting, pool_size(c->out));
+    if (conn_watch(c)) {
+        sink_wake(&f->outflow, &c->sink);
+        return true;
+    }
+    stat_add(&f->open_count, 1); // conn_finish() takes it back
+    conn_failed(c, CLOSE_INTERNAL);
+    return false;
 }

@@ -99,6 +99,13 @@ void conn_close(struct conn *c, enum close_reason reason, uint32_t linger_ms);
 /* Closes without writing what is queued; RST rather than FIN. */
 void conn_abort(struct conn *c, enum close_reason reason);
 
+/* Takes an open connection off its loop, to enter another: with its own bytes and TLS, and nothing
+ * else. It follows no feed. Between the two calls whoever carries it owns it. Not from inside its
+ * handler. */
+void conn_leave(struct conn *c);
+/* On the other loop. False: that refused; closed() will come. */
+bool conn_enter(struct conn *c, struct flusher *f);
+
 static inline struct loop *conn_loop(const struct conn *c);
 
 /* The flusher of a loop: walks the sinks and feeds that have something to write. */
@@ -107,8 +114,9 @@ struct flusher {
     struct loop *loop;
     struct outflow outflow;
     struct list conns;
-    char *read_buf;     // shared by all connections of the loop
-    struct timer retry; // armed while a connection is starved
+    struct list outlets; // what has sinks without connections (outlet.h)
+    char *read_buf;      // shared by all connections of the loop
+    struct timer retry;  // armed while a connection is starved
     _Atomic uint64_t bytes_in, bytes_out, sends, frames_out, own_bytes_waiting;
     _Atomic uint64_t open_count;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT];
@@ -121,7 +129,7 @@ struct flusher {
 };
 bool flusher_init(struct flusher *f, struct loop *l);
 void flusher_fini(struct flusher *f);
-/* Every connection that is open: for the end of the process. */
+/* Every connection and outlet that is open: for the end of the process. */
 void flusher_abort_all(struct flusher *f, enum close_reason reason);
 
 static inline struct loop *conn_loop(const struct conn *c)

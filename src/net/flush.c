@@ -9,13 +9,14 @@
  * Always true between two visits:
  *   I1. every cursor stands between two frames; the rest of a frame that the socket took half of
  *       hangs on the connection (tail) and leaves before anything else.
- *   I2. a connection that has something to write is blocked, or in outflow.sinks, or follows a feed
- *       in outflow.feeds.
+ *   I2. a connection (or outlet) that has something to write is blocked, or in outflow.sinks, or
+ *       follows a feed in outflow.feeds.
  */
 #include "net/conn.h"
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "net/outlet.h"
 #include "net/priv.h"
 #include "net/tls.h"
 
@@ -283,10 +284,17 @@ void flush_visit(struct conn *c)
 
 /* ---- the walk ---- */
 
+static void outlet_visit(struct sink *s)
+{
+    struct outlet *o = container_of(s, struct outlet, sink);
+    if (!s->blocked && !s->closed)
+        o->ops->visit(o);
+}
+
 static void visit_cursor(struct feed *f, struct cursor *cur)
 {
-    struct conn *c = conn_from_sink(cur->sink);
-    if (c->sink.closed) {
+    struct sink *s = cur->sink;
+    if (s->closed) {
         cursor_skip(cur); // nothing of the log will leave: it need not be kept
         return;
     }
@@ -295,8 +303,10 @@ static void visit_cursor(struct feed *f, struct cursor *cur)
             f->ops->overrun(cur); // may end the cursor: it is looked at no more in this visit
         return;
     }
-    if (!c->sink.blocked)
-        flush_with(c, cur);
+    if (s->outlet)
+        outlet_visit(s);
+    else if (!s->blocked)
+        flush_with(conn_from_sink(s), cur);
     if (cur->feed == f)
         feed_visited(f, cur);
 }
@@ -327,7 +337,10 @@ static int walk_sinks(struct flusher *fl, int budget)
     while (used < budget && !list_empty(sinks)) {
         struct sink *s = container_of(sinks->next, struct sink, link);
         list_remove(&s->link);
-        flush_visit(conn_from_sink(s));
+        if (s->outlet)
+            outlet_visit(s);
+        else
+            flush_visit(conn_from_sink(s));
         used++;
     }
     return used;
@@ -354,6 +367,7 @@ bool flusher_init(struct flusher *f, struct loop *l)
     outflow_init(&f->outflow);
     list_init(&f->work.link);
     list_init(&f->conns);
+    list_init(&f->outlets);
     timer_init(&f->retry, retry_starved);
     f->read_buf = malloc(READ_BUF_BYTES);
     if (f->read_buf == NULL)
@@ -367,6 +381,12 @@ void flusher_abort_all(struct flusher *f, enum close_reason reason)
     list_each_safe(it, &f->conns)
     {
         conn_abort(container_of(it, struct conn, link), reason);
+    }
+    /* What one of them ends may end others: the list is read anew. */
+    while (!list_empty(&f->outlets)) {
+        struct outlet *o = container_of(f->outlets.next, struct outlet, link);
+        o->ops->abort(o, reason);
+        outlet_close(o);
     }
 }
 

@@ -98,6 +98,8 @@ static bool option_endpoint(struct play *p, struct str word)
         o->connections_max = number(p, value);
     else if (str_eq(key, STR("recovery")))
         o->socketio.recovery_ms = duration_ms(p, value);
+    else if (str_eq(key, STR("listener")))
+        w->listener = value;
     else if (str_eq(key, STR("ping")))
         w->ping_ms = duration_ms(p, value);
     else if (str_eq(key, STR("pong")))
@@ -333,12 +335,14 @@ static struct str tenant_of(struct str words)
     return tenant.n > 0 ? tenant : STR("default");
 }
 
-static void line_back_end(struct play *p, struct str words)
+static void back_end(struct play *p, struct str words)
 {
     struct hub *hub = node_hub(p->world.node, 0);
     struct str verb = str_cut(&words, ' ');
     check_nothing_is_left(p);
-    if (str_eq(verb, STR("publish"))) {
+    if (str_eq(verb, STR("figures"))) {
+        world_take_figures(&p->world);
+    } else if (str_eq(verb, STR("publish"))) {
         struct str channel = str_cut(&words, ' ');
         size_t data = str_find(words, STR("data="));
         struct str head = {words.p, data};
@@ -360,6 +364,15 @@ static void line_back_end(struct play *p, struct str words)
         hub_control(hub, &params, verb_done, p);
     }
     world_settle(&p->world);
+}
+
+static void line_back_end(struct play *p, struct str words)
+{
+    struct buf b;
+    buf_init(&b, 65536);
+    names_fill(&p->names, words, &b);
+    back_end(p, buf_str(&b));
+    buf_fini(&b);
 }
 
 /* ---- the walk ---- */

@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "base/pool.h"
+#include "monitor/monitor.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -37,12 +39,89 @@ int64_t world_now_s(void)
     return clock_wall_ms() / 1000;
 }
 
+/* ---- monitor.h: a machine whose figures stay ---- */
+
+static bool figures_taken;
+
+static const struct monitor_figures figures = {
+    .cpu_percent = 45.4,
+    .cpu_first_core_percent = 50,
+    .cpu_temperature_c = NAN,
+    .cores = 8,
+    .memory_total_bytes = 1000,
+    .memory_used_bytes = 620,
+    .memory_free_bytes = 380,
+    .disk_total_bytes = 200,
+    .disk_used_bytes = 50,
+    .disk_free_bytes = 150,
+    .network_rx_per_s = 7,
+    .network_tx_per_s = 8,
+};
+
+bool monitor_latest(struct monitor *m, struct monitor_figures *ret)
+{
+    (void)m;
+    *ret = figures;
+    return figures_taken;
+}
+
+static void ignore_answer(void *ctx, const struct answer *a)
+{
+    (void)ctx;
+    (void)a;
+}
+
+static void publish_figures(void *ctx, struct str tenant)
+{
+    struct world *w = ctx;
+    char at[MONITOR_JSON_MAX];
+    struct buf json = buf_on(at, sizeof(at));
+    MUST(monitor_write(&json, &figures));
+    hub_publish(node_hub(w->node, 0),
+                &(struct publish_params){.tenant = tenant,
+                                         .channel = STR("monitor"),
+                                         .type = STR("metrics"),
+                                         .data = buf_str(&json),
+                                         .skip_history = true},
+                ignore_answer, NULL);
+}
+
+/* Of the endpoint's own tenant, and of one more at most: enough to see both. */
+struct two_tenants {
+    struct str all[2];
+    size_t count;
+};
+
+static void note_tenant(void *ctx, struct str tenant)
+{
+    struct two_tenants *t = ctx;
+    if (t->count == 0 || (t->count == 1 && !str_eq(t->all[0], tenant)))
+        t->all[t->count++] = tenant;
+}
+
+void world_take_figures(struct world *w)
+{
+    figures_taken = true;
+    for (size_t i = 0; i < dialect_count; i++) {
+        struct two_tenants t = {.count = 0};
+        if (dialects[i]->monitor_tenants != NULL)
+            dialects[i]->monitor_tenants(&w->endpoints[i], note_tenant, &t);
+        for (size_t k = 0; k < t.count; k++)
+            publish_figures(w, t.all[k]);
+    }
+    world_settle(w);
+}
+
 /* ---- birth and end ---- */
 
 void world_init(struct world *w)
 {
-    *w = (struct world){.ping_ms = 25000, .pong_ms = 10000, .connect_ms = 10000, .burst = 1};
-    static const struct str namespaces[] = {{"/", 1}};
+    *w = (struct world){.ping_ms = 25000,
+                        .pong_ms = 10000,
+                        .connect_ms = 10000,
+                        .burst = 1,
+                        .listener = STR("orquestrador")};
+    static const struct str namespaces[] = {{"/", 1}, {"/custom", 7}};
     w->options = (struct dialect_options){
         .heartbeat_interval_ms = 30000,
         .heartbeat_timeout_ms = 90000,
@@ -50,7 +129,7 @@ void world_init(struct world *w)
         .socketio = {.backend_timeout_ms = 10000,
                      .backend_queue_max = 100,
                      .namespaces = namespaces,
-                     .namespace_count = 1,
+                     .namespace_count = 2,
                      .ping_interval_ms = 25000,
                      .ping_timeout_ms = 20000,
                      .connect_timeout_ms = 45000,
@@ -110,6 +189,7 @@ static void bind_dialect(struct world *w, struct endpoint *e, const struct diale
         .node = w->node,
         .admission = &w->slot,
         .options = &w->options,
+        .monitor = (struct monitor *)w, // looked at by monitor_latest() only
         .tenant_from = TENANT_CLAIM,
         .tenant = STR("default"),
         .ws = {.message_max_bytes = 65536, .close_timeout_ms = 5000, .out_max_bytes = 1 << 20},
@@ -128,6 +208,14 @@ static void bind_dialect(struct world *w, struct endpoint *e, const struct diale
         d->prepare(e);
     MUST(http_router_add(w->router, d->methods, e->path, handle, e));
     bind_routes(w, e);
+}
+
+static void path_unknown(struct http_request *r)
+{
+    const struct world *w = r->route_ctx;
+    const struct dialect *d = dialect_find(w->listener);
+    if (d == NULL || d->refuse_path == NULL || !d->refuse_path(r))
+        http_reply_error(r, 404, 404, STR("no such path"));
 }
 
 void world_start(struct world *w)
@@ -150,6 +238,7 @@ void world_start(struct world *w)
     w->router = http_router_create();
     MUST(w->node != NULL && w->router != NULL);
     hub_set_outflow(node_hub(w->node, 0), &w->flusher.outflow);
+    http_router_set_fallback(w->router, path_unknown, w);
     MUST(dialect_count <= sizeof(w->endpoints) / sizeof(w->endpoints[0]));
     for (size_t i = 0; i < dialect_count; i++)
         bind_dialect(w, &w->endpoints[i], dialects[i]);
@@ -164,6 +253,9 @@ void world_destroy(struct world *w)
         buf_fini(&w->clients[i].in);
     }
     http_server_stop(w->http);
+    world_settle(w);
+    struct hub *hub = node_hub(w->node, 0);
+    hub_drain(hub, hub_session_count(hub)); // sessions without a connection are left
     world_settle(w);
     http_server_destroy(&w->http);
     node_destroy(&w->node);

@@ -38,6 +38,7 @@ struct world {
     struct namespace_options namespaces[NAMESPACES_MAX];
     struct client clients[CLIENTS_MAX];
     uint32_t ping_ms, pong_ms, connect_ms, rate, burst;
+    struct str listener; // the dialect whose answer a WebSocket gets at a path that nobody has
 };
 
 #define SCENARIO_SECRET "a secret of thirty-two characters"
@@ -51,6 +52,8 @@ void world_destroy(struct world *w);
 void world_settle(struct world *w);
 void world_pass(struct world *w, uint64_t ms);
 int64_t world_now_s(void);
+/* A reading of the machine is taken, always the same one, and published as the server does. */
+void world_take_figures(struct world *w);
 
 void client_open(struct world *w, struct client *c);
 void client_send_raw(struct world *w, struct client *c, struct str bytes);

@@ -444,6 +444,65 @@ static void back_ends_control_sessions(void **state)
     world_end(w);
 }
 
+/* One event for several rooms reaches who is in two of them once. */
+static void followers_of_other_channels_are_spared(void **state)
+{
+    (void)state;
+    struct world *w = world_make();
+    struct fake *both = fake_open(w->hub, "t", ""), *second = fake_open(w->hub, "t", "");
+    subscribe(both, "one");
+    subscribe(both, "two");
+    subscribe(second, "two");
+    struct publish_params p = {.tenant = STR("t"), .channel = STR("one"), .data = STR("x")};
+    hub_publish(w->hub, &p, NULL, NULL);
+    p.channel = STR("two");
+    p.exclude_channels = STR("none one");
+    hub_publish(w->hub, &p, NULL, NULL);
+    assert_told(both, "one#0 x\n");
+    assert_told(second, "two#0 x\n");
+    p.exclude_channels = STR("on two");
+    hub_publish(w->hub, &p, NULL, NULL);
+    assert_told(both, "");
+    assert_told(second, "");
+    fake_close(both);
+    fake_close(second);
+    fake_free(both);
+    fake_free(second);
+    world_end(w);
+}
+
+static void back_ends_empty_a_channel(void **state)
+{
+    (void)state;
+    struct world *w = world_make();
+    struct fake *a = fake_open(w->hub, "t", ""), *b = fake_open(w->hub, "t", "ann");
+    struct fake *foreign = fake_open(w->hub, "x", "");
+    struct control_params p = {.verb = CONTROL_UNSUBSCRIBE,
+                               .tenant = STR("t"),
+                               .everybody = true,
+                               .dialect = "another",
+                               .channel = STR("one")};
+    struct answer r;
+    subscribe(a, "one");
+    subscribe(b, "one");
+    subscribe(foreign, "one");
+    hub_control(w->hub, &p, keep_answer, &r);
+    assert_int_equal(r.affected, 0);
+    p.dialect = "fake";
+    hub_control(w->hub, &p, keep_answer, &r);
+    assert_int_equal(r.affected, 2);
+    assert_told(a, "unsubscribed one 2000 server unsubscribe\n");
+    assert_told(b, "unsubscribed one 2000 server unsubscribe\n");
+    assert_told(foreign, "");
+    fake_close(a);
+    fake_close(b);
+    fake_close(foreign);
+    fake_free(a);
+    fake_free(b);
+    fake_free(foreign);
+    world_end(w);
+}
+
 static void limits_hold(void **state)
 {
     (void)state;
@@ -531,6 +590,8 @@ int main(void)
         cmocka_unit_test(presence_knows_who_is_there),
         cmocka_unit_test(presence_has_a_grace),
         cmocka_unit_test(back_ends_control_sessions),
+        cmocka_unit_test(followers_of_other_channels_are_spared),
+        cmocka_unit_test(back_ends_empty_a_channel),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(a_slow_session_is_resynchronised),
     };

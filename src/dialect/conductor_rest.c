@@ -1,0 +1,318 @@
+/*
+ * conductor_rest.c - the HTTP side of the conductor: jobs in, task events in and out, and the
+ * socket of the agents.
+ *
+ * Why it exists: back ends that know this application's own ways in need no other. Answers have the
+ * shape of its framework: {"detail": ..}.
+ */
+#include "dialect/conductor_priv.h"
+
+/* ---- who may ---- */
+
+static bool has_api_key(const struct http_request *r, const struct endpoint *e)
+{
+    const struct admission *a = admission_now(e->admission);
+    return auth_has_api_key(a->auth) &&
+           admission_lets_back_end(a, http_header(r, STR("X-API-Key")),
+                                   http_header(r, STR("Authorization")));
+}
+
+bool conductor_admit(struct http_request *r, const struct endpoint *e, bool api_key_helps,
+                     struct identity *ret)
+{
+    struct handshake h;
+    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
+        return false;
+    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
+    bool trusted = api_key_helps && has_api_key(r, e);
+    enum err err = admit(e, h.token, h.tenant, now_s, trusted, ret);
+    if (err != ERR_OK)
+        http_reply_error(r, err_http_status(err), err_code(err), str_from(ret->why));
+    return err == ERR_OK;
+}
+
+static void reply_not_json(struct http_request *r)
+{
+    reply_invalid(r, STR("json_invalid"), STR("[\"body\"]"),
+                  STR("JSON decode error: the body is not a JSON object"));
+}
+
+static bool is_object(struct str body)
+{
+    struct str text = body;
+    while (text.n > 0 && (*text.p == ' ' || *text.p == '\t' || *text.p == '\n' || *text.p == '\r'))
+        text = str_skip(text, 1);
+    return text.n > 0 && *text.p == '{' && json_valid(body);
+}
+
+/* ---- POST /api/v1/stream-execute ---- */
+
+static void reply_started(struct http_request *r, struct str id)
+{
+    struct buf b;
+    struct str path = r->raw_path; // it ends in "-execute"
+    buf_init(&b, path.n * 6 + 512);
+    bool ok = buf_add(&b, STR("{\"job_id\":\"")) && buf_add(&b, id) &&
+              buf_add(&b, STR("\",\"status\":\"started\",\"stream_url\":"));
+    struct buf url;
+    buf_init(&url, path.n + 128);
+    ok = ok && buf_add(&url, (struct str){path.p, path.n - (sizeof("-execute") - 1)}) &&
+         buf_add_char(&url, '/') && buf_add(&url, id) && json_write_string(&b, buf_str(&url)) &&
+         buf_add_char(&b, '}');
+    http_reply(r, 200, STR("application/json"), ok ? buf_str(&b) : STR("{}"), STR_NONE);
+    buf_fini(&url);
+    buf_fini(&b);
+}
+
+static void execute(struct http_request *r, const struct endpoint *e, const struct identity *who)
+{
+    struct conductor *c = e->shared;
+    struct str text;
+    char id[JOB_ID_TEXT];
+    if (!is_object(r->body)) {
+        reply_not_json(r);
+        return;
+    }
+    if (!job_text_find(r->body, &text)) {
+        reply_detail(r, 400,
+                     STR("No text: it is expected in textEntries[0].content, input or command"));
+        return;
+    }
+    struct hub *hub = endpoint_hub(e, r);
+    switch (job_make(c, hub, who->tenant, id)) {
+    case JOB_NO_ROOM:
+        reply_detail(r, 503, STR("Too many jobs are running now; try again later"));
+        return;
+    case JOB_NO_MEMORY:
+        reply_detail(r, 503, STR("out of memory"));
+        return;
+    case JOB_MADE:
+        break;
+    }
+    job_hand_over(c, hub, who, (struct str){id, sizeof(id)}, text, str_trim(r->body));
+    reply_started(r, (struct str){id, sizeof(id)});
+}
+
+void conductor_execute(struct http_request *r, const struct endpoint *e)
+{
+    struct identity id;
+    if (conductor_of(r, e) == NULL || !conductor_admit(r, e, false, &id))
+        return;
+    execute(r, e, &id);
+    identity_fini(&id);
+}
+
+/* ---- POST /api/internal/task-event ---- */
+
+struct ingest {
+    struct http_request *http; // NULL: the peer has gone
+    uint32_t watcher_count;
+    size_t type_n;
+    char type[EVENT_TYPE_MAX];
+};
+
+static void ingest_gone(struct http_request *r, void *ctx)
+{
+    (void)r;
+    ((struct ingest *)ctx)->http = NULL;
+}
+
+static void reply_broadcast(struct http_request *r, const struct ingest *in)
+{
+    char at[512];
+    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    bool ok = buf_add(&b, STR("{\"success\":true,\"message\":\"Event ")) &&
+              buf_add(&b, (struct str){in->type, in->type_n}) &&
+              buf_add(&b, STR(" broadcasted\",\"clients_count\":")) &&
+              buf_add_u64(&b, in->watcher_count) && buf_add_char(&b, '}');
+    http_reply(r, 200, STR("application/json"), ok ? buf_str(&b) : STR("{}"), STR_NONE);
+}
+
+static void ingest_done(void *ctx, const struct answer *a)
+{
+    struct ingest *in = ctx;
+    struct http_request *r = in->http;
+    if (r != NULL) {
+        r->gone = NULL;
+        if (a->err == ERR_OK)
+            reply_broadcast(r, in);
+        else
+            reply_detail(r, err_http_status(a->err),
+                         a->why != NULL ? str_from(a->why) : err_message(a->err));
+    }
+    free(in);
+}
+
+static bool is_task_type(struct str type)
+{
+    static const char *const known[] = {"task_inputted", "task_submitted", "task_picked",
+                                        "task_started",  "task_completed", "task_error"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (str_eq(type, str_from(known[i])))
+            return true;
+    }
+    return false;
+}
+
+/* A back end may say for which tenant it speaks. "": it may not be called that. */
+static struct str tenant_of(const struct endpoint *e, struct str asked)
+{
+    if (asked.n == 0 || e->tenant_from == TENANT_FIXED)
+        return e->tenant;
+    return tenant_name_ok(asked) ? asked : STR_NONE;
+}
+
+static void ingest_publish(struct http_request *r, const struct endpoint *e,
+                           const struct council_event *event, struct str tenant)
+{
+    struct conductor *c = e->shared;
+    struct hub *hub = endpoint_hub(e, r);
+    struct ingest *in = calloc(1, sizeof(*in));
+    if (in == NULL) {
+        reply_detail(r, 503, STR("out of memory"));
+        return;
+    }
+    council_listen(c, hub, tenant);
+    in->http = r;
+    in->watcher_count = council_count(c, tenant);
+    in->type_n = event->type.n;
+    memcpy(in->type, event->type.p, event->type.n);
+    r->gone = ingest_gone;
+    r->gone_ctx = in;
+    hub_publish(hub,
+                &(struct publish_params){.tenant = tenant,
+                                         .channel = STR("gamification"),
+                                         .type = event->type,
+                                         .data = event->data},
+                ingest_done, in);
+}
+
+void conductor_ingest(struct http_request *r, const struct endpoint *e)
+{
+    struct council_event event;
+    if (conductor_of(r, e) == NULL || !admit_back_end(r, e))
+        return;
+    if (!is_object(r->body)) {
+        reply_not_json(r);
+        return;
+    }
+    const char *why = council_event_read(r->body, &event);
+    struct str tenant = tenant_of(e, event.tenant);
+    if (why != NULL)
+        reply_detail(r, 400, str_from(why));
+    else if (event.type.n == 0)
+        reply_detail(r, 400, STR("Event type is required"));
+    else if (!is_task_type(event.type))
+        reply_detail(r, 400,
+                     STR("Invalid event type: one of task_inputted, task_submitted, task_picked, "
+                         "task_started, task_completed, task_error is expected"));
+    else if (tenant.n == 0)
+        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+    else
+        ingest_publish(r, e, &event, tenant);
+}
+
+/* ---- GET /api/tasks/events ---- */
+
+static bool read_limit(struct http_request *r, uint32_t *ret)
+{
+    char at[32];
+    struct str text;
+    uint64_t limit = 50;
+    if (http_query_count(r, STR("limit")) > 0 &&
+        (!http_query(r, STR("limit"), at, sizeof(at), &text) || !str_to_u64(text, &limit) ||
+         limit < 1 || limit > RECENT_MAX)) {
+        reply_invalid(r, STR("int_parsing"), STR("[\"query\",\"limit\"]"),
+                      STR("Input should be an integer from 1 to 200"));
+        return false;
+    }
+    *ret = (uint32_t)limit;
+    return true;
+}
+
+static void reply_recent(struct http_request *r, const struct endpoint *e, struct str tenant,
+                         uint32_t limit)
+{
+    struct conductor *c = e->shared;
+    struct buf events, b;
+    council_listen(c, endpoint_hub(e, r), tenant);
+    buf_init(&events, 2 * RECENT_MAX_BYTES);
+    buf_init(&b, 2 * RECENT_MAX_BYTES + 128);
+    uint32_t n = council_recent_write(c, tenant, limit, &events);
+    if (events.len > 0 && events.p[events.len - 1] == ',')
+        events.len--;
+    bool ok = buf_add(&b, STR("{\"success\":true,\"count\":")) && buf_add_u64(&b, n) &&
+              buf_add(&b, STR(",\"events\":[")) && buf_add(&b, buf_str(&events)) &&
+              buf_add(&b, STR("]}"));
+    if (ok)
+        http_reply(r, 200, STR("application/json"), buf_str(&b), STR_NONE);
+    else
+        reply_detail(r, 503, STR("out of memory"));
+    buf_fini(&b);
+    buf_fini(&events);
+}
+
+void conductor_recent(struct http_request *r, const struct endpoint *e)
+{
+    struct identity id;
+    uint32_t limit;
+    if (conductor_of(r, e) == NULL || !conductor_admit(r, e, true, &id))
+        return;
+    if (read_limit(r, &limit))
+        reply_recent(r, e, id.tenant, limit);
+    identity_fini(&id);
+}
+
+/* ---- /ws/agent-stream ---- */
+
+static void produced(void *ctx, const struct answer *a)
+{
+    (void)ctx;
+    (void)a; // a producer is told nothing
+}
+
+static void producer_said(struct ws_session *ws, struct str payload, bool binary)
+{
+    struct council_event event;
+    struct buf b;
+    if (binary || council_event_read(payload, &event) != NULL || event.type.n == 0)
+        return;
+    buf_init(&b, event.data.n + 64);
+    if (debug_data_write(&b, event.data))
+        hub_publish(ws->session.hub,
+                    &(struct publish_params){.tenant = ws->session.tenant,
+                                             .channel = STR("gamification"),
+                                             .type = event.type,
+                                             .data = buf_str(&b)},
+                    produced, NULL);
+    buf_fini(&b);
+}
+
+static void producer_opened(struct ws_session *ws)
+{
+    council_listen(ws->endpoint->shared, ws->session.hub, ws->session.tenant);
+}
+
+static const struct ws_kind producer_kind = {
+    .ops = {WS_SESSION_OPS("conductor")},
+    .size = sizeof(struct ws_session),
+    .opened = producer_opened,
+    .message = producer_said,
+};
+
+void conductor_produce(struct http_request *r, const struct endpoint *e)
+{
+    struct conductor *c = conductor_of(r, e);
+    char at[NAME_BYTES_MAX + 1];
+    struct str asked = STR_NONE;
+    if (c == NULL || !admit_back_end(r, e))
+        return;
+    if (http_query_count(r, STR("tenant")) > 0 &&
+        !http_query(r, STR("tenant"), at, sizeof(at), &asked))
+        asked = STR(" "); // too long: as bad as any
+    struct identity id = {.tenant = tenant_of(e, asked), .why = ""};
+    if (id.tenant.n == 0)
+        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+    else
+        (void)ws_session_accept(r, &c->producer, &producer_kind, &id, NULL);
+}

@@ -1,0 +1,130 @@
+/*
+ * conductor_write.c - what the clients of the conductor are sent: frames with float seconds, and
+ * REST answers in the shape of the framework that they know.
+ *
+ * Why it exists: an event is encoded once per framing however many follow. Always true: a frame is
+ * one line, because some read the event stream line by line; white space between the tokens of the
+ * data may therefore change, nothing else.
+ */
+#include "dialect/conductor_priv.h"
+
+#include <stdio.h>
+
+size_t stamp_write(int64_t wall_ms, char at[STAMP_MAX])
+{
+    uint64_t ms = wall_ms > 0 ? (uint64_t)wall_ms : 0;
+    size_t n = u64_digits(at, ms / 1000);
+    uint64_t us = ms % 1000 * 1000;
+    at[n] = '.';
+    for (size_t i = 6; i > 0; i--, us /= 10)
+        at[n + i] = (char)('0' + us % 10);
+    return n + 7;
+}
+
+/* In JSON a raw line end can only stand between two tokens. */
+static void flatten(struct buf *out, size_t from)
+{
+    for (size_t i = from; i < out->len; i++) {
+        if (out->p[i] == '\n' || out->p[i] == '\r')
+            out->p[i] = ' ';
+    }
+}
+
+static struct str type_or_message(struct str type)
+{
+    return type.n > 0 ? type : STR("message");
+}
+
+static bool put_event(struct buf *out, struct str head, struct str type, struct str data,
+                      int64_t wall_ms)
+{
+    char stamp[STAMP_MAX];
+    return buf_add(out, head) && json_write_string(out, type_or_message(type)) &&
+           buf_add(out, STR(",\"data\":")) && buf_add(out, data.n > 0 ? data : STR("{}")) &&
+           buf_add(out, STR(",\"timestamp\":")) &&
+           buf_add(out, (struct str){stamp, stamp_write(wall_ms, stamp)});
+}
+
+bool frame_write(struct buf *out, struct str type, struct str data, int64_t wall_ms)
+{
+    size_t start = out->len;
+    bool ok = put_event(out, STR("{\"type\":"), type, data, wall_ms) && buf_add_char(out, '}');
+    if (ok)
+        flatten(out, start);
+    else
+        out->len = start;
+    return ok;
+}
+
+bool job_frame_write(struct buf *out, const struct publication *p, struct str job_id)
+{
+    size_t start = out->len;
+    bool ok = put_event(out, STR("{\"event\":"), p->type, p->data, p->time_ms) &&
+              buf_add(out, STR(",\"job_id\":")) && json_write_string(out, job_id) &&
+              buf_add_char(out, '}');
+    if (ok)
+        flatten(out, start);
+    else
+        out->len = start;
+    return ok;
+}
+
+bool message_write(struct buf *out, struct str message)
+{
+    return buf_add(out, STR("{\"message\":")) && json_write_string(out, message) &&
+           buf_add_char(out, '}');
+}
+
+/* ---- publications ---- */
+
+static bool encode(const struct encoding *e, struct str channel, const struct publication *p,
+                   struct buf *out)
+{
+    (void)channel;
+    if (p->kind != EVENT_PUBLICATION)
+        return false;
+    size_t most = p->data.n + 6 * p->type.n + 128;
+    char *at = pool_alloc(most);
+    if (at == NULL)
+        return false;
+    struct buf frame = {.p = at, .cap = most, .max = most};
+    bool ok = frame_write(&frame, p->type, p->data, p->time_ms) &&
+              ws_encoding_frame(e, buf_str(&frame), out);
+    pool_free(at);
+    return ok;
+}
+
+const struct encoding *conductor_encoding(const struct framing *f)
+{
+    static const struct encoding table[WS_FRAMINGS] = WS_ENCODINGS("conductor", encode);
+    return ws_encoding(table, f);
+}
+
+/* ---- answers ---- */
+
+void reply_detail(struct http_request *r, unsigned status, struct str text)
+{
+    char at[1024];
+    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    bool ok =
+        buf_add(&b, STR("{\"detail\":")) && json_write_string(&b, text) && buf_add_char(&b, '}');
+    http_reply(r, status, STR("application/json"), ok ? buf_str(&b) : STR("{}"), STR_NONE);
+}
+
+void reply_invalid(struct http_request *r, struct str kind, struct str where, struct str message)
+{
+    char at[1024];
+    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct json_writer w;
+    json_writer_init(&w, &b);
+    json_open_object(&w);
+    json_open_array(json_key(&w, STR("detail")));
+    json_open_object(&w);
+    json_put_string(json_key(&w, STR("type")), kind);
+    json_put_raw(json_key(&w, STR("loc")), where);
+    json_put_string(json_key(&w, STR("msg")), message);
+    json_close_object(&w);
+    json_close_array(&w);
+    json_close_object(&w);
+    http_reply(r, 422, STR("application/json"), json_done(&w) ? buf_str(&b) : STR("{}"), STR_NONE);
+}

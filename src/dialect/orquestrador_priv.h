@@ -1,0 +1,53 @@
+/* orquestrador_priv.h - what the files of the orchestrator's dialect share.
+ * Thread:  the session's loop; readers and writers of text on any.
+ * Memory:  what is read are pieces of the message.
+ * Failure: writers say false when the buffer has no room. */
+#ifndef DIALECT_ORQUESTRADOR_PRIV_H
+#define DIALECT_ORQUESTRADOR_PRIV_H
+
+#include "base/buf.h"
+#include "hub/publication.h"
+
+/* ---- what a client says ---- */
+
+enum orq_verb {
+    ORQ_UNKNOWN,
+    ORQ_TYPELESS, // null, of which no field can be asked
+    ORQ_PING,
+    ORQ_MONITORING_SUBSCRIBE,
+    ORQ_MONITORING_UNSUBSCRIBE,
+    ORQ_TASK_SUBSCRIBE,
+    ORQ_TASK_UNSUBSCRIBE,
+    ORQ_CHAT_SEND,
+    ORQ_CHAT_HISTORY,
+};
+
+struct orq_command {
+    enum orq_verb verb;
+    const char *no_data; // what is there instead of data: "undefined", "null"; NULL: there is some
+    struct str task_id;  // raw JSON; "": the data has none
+};
+
+/* False: not JSON, or nested too deeply to be looked at. */
+bool orq_command_read(struct str text, struct orq_command *ret);
+
+enum { ORQ_CHANNEL_MAX = 64 };
+/* The channel of a task whose id is a number: "task:7" for 7, 7.0 and 7e0. False: this is no number
+ * that could be a task's. */
+bool orq_task_channel(struct str task_id, char at[ORQ_CHANNEL_MAX], struct str *ret);
+
+/* What JSON.parse() of Node 20 says about a text that it does not accept. */
+enum { ORQ_SYNTAX_MAX = 256 };
+bool orq_syntax_write(struct buf *out, struct str text);
+
+/* Invalid UTF-8 becomes U+FFFD, as a Buffer's toString() has it. */
+bool orq_text_write(struct buf *out, struct str bytes);
+
+/* ---- what it is told ---- */
+
+bool orq_event_write(struct buf *out, struct str channel, const struct publication *p);
+size_t orq_event_bytes_max(const struct publication *p);
+/* {"type":"error","data":{"message":"<before><what>"}} */
+bool orq_error_write(struct buf *out, struct str before, struct str what);
+
+#endif
