@@ -151,6 +151,7 @@ static bool namespaces_finish(struct loader *l)
         return loader_complain(l, "out of memory");
     for (size_t i = 0; i < n; i++) {
         options[i] = (struct namespace_options){l->drafts[i].name, l->drafts[i].options};
+        options[i].options.ack_memory = l->drafts[i].more.ack == ACK_MEMORY;
         c->namespaces[i] = l->drafts[i].more;
     }
     c->policy.namespaces = options;

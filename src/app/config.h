@@ -39,7 +39,7 @@ struct config_listeners {
 };
 
 enum config_require { REQUIRE_AUTO, REQUIRE_YES, REQUIRE_NO };
-enum config_ack { ACK_STORE, ACK_MEMORY }; // when a publish of a durable namespace is acknowledged
+enum config_ack { ACK_COMMIT, ACK_MEMORY }; // when a publish of a durable namespace is acknowledged
 
 /* How much an endpoint asks of its clients; AUTO is what its dialect says. */
 enum config_endpoint_auth {
@@ -78,6 +78,7 @@ struct config {
     struct config_tls tls;
     uint32_t loops; // 0: one per core
     struct str store, cluster, data_dir;
+    uint64_t store_queue_max_bytes;
 
     struct {
         struct str hmac_secret;

@@ -8,18 +8,8 @@ void config_promises(const struct config *c, struct buf *out)
 {
     bool has_key =
         c->auth.hmac_secret.n > 0 || c->auth.rsa_public_key.n > 0 || c->auth.ecdsa_public_key.n > 0;
-    for (size_t i = 0; i < c->policy.namespace_count; i++) {
-        const struct namespace_options *ns = &c->policy.namespaces[i];
-        if (ns->options.durable)
-            buf_add_format(out,
-                           "namespaces: \"%.*s\": durable: this version keeps streams in memory "
-                           "only; they do not survive a restart\n",
-                           STR_FMT(ns->name));
-    }
     if (c->cluster.n > 0 && !str_eq(c->cluster, STR("local")))
         buf_add(out, STR("cluster: this version is one node; other nodes are not told anything\n"));
-    if (str_starts(c->store, STR("mysql:")) || str_starts(c->store, STR("postgres:")))
-        buf_add(out, STR("store: this version keeps nothing in a database\n"));
     if (has_key && c->auth.require_token == REQUIRE_AUTO && !config_token_required(c))
         buf_add(out, STR("auth.require_token: auto lets clients without a token in, because only "
                          "this machine reaches the server; behind a proxy set it to true\n"));

@@ -158,7 +158,6 @@ static void describe(struct server *s)
     s->figures.started_ns = s->api.started_ns;
     s->figures.started_ms = clock_wall_ms();
     s->figures.connections_max = s->connections_max;
-    atomic_store(&s->figures.store_ok, true);
     atomic_store(&s->figures.bus_ok, true);
     s->http = (struct http_options){
         .head_max_bytes = c->http.head_max_bytes,
@@ -240,7 +239,8 @@ struct server *server_create(struct config *config, struct buf *ret_why)
     if (s->book == NULL || !admission_make(&s->admissions[0], config, ret_why))
         goto fail;
     atomic_init(&s->admission, &s->admissions[0]);
-    if (!make_workers(s, ret_why) || !make_clients(s) || !make_node(s))
+    if (!make_workers(s, ret_why) || !make_clients(s) || !make_node(s) ||
+        !storage_open(s, ret_why))
         goto fail;
     describe(s);
     if (!make_routers(s, ret_why) || !make_http(s) || !doors_open(s, ret_why))

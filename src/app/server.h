@@ -55,6 +55,7 @@ struct server {
     unsigned admission_index;
     admission_slot admission;
     struct node *node;
+    struct store *store;
     struct http_router *routers[2];
     struct http_options http;
     struct dialect_options dialect_options;
@@ -93,6 +94,8 @@ void admission_drop(struct admission *a);
 /* Every dialect that is configured exists. */
 bool endpoints_check(const struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);
+/* Opens the store and gives it to the hub. */
+bool storage_open(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);
 /* Before the loops run: the monitor, where a dialect needs one. False: no memory or no thread. */

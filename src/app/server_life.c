@@ -5,6 +5,7 @@
  * since.
  */
 #include "app/server.h"
+#include "store/store.h"
 
 #include "base/log.h"
 #include "base/must.h"
@@ -240,6 +241,7 @@ void server_destroy(struct server **sp)
         return;
     monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
     server_stop(s);
+    store_close(&s->store);
     settle_loops(s);
     for (unsigned i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];

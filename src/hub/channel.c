@@ -54,6 +54,7 @@ struct channel *channel_get(struct hub *home, struct str key)
     timer_init(&ch->expiry, channel_expiry_fired);
     if (!map_add(&home->channels, &ch->node))
         goto fail;
+    durable_restore(ch);
     count_up(&home->counters.channels, 1);
     return ch;
 fail:
@@ -159,12 +160,14 @@ static void channel_expiry_fired(struct timer *t)
 {
     struct channel *ch = container_of(t, struct channel, expiry);
     struct loop *l = ch->hub->loop;
-    history_trim(&ch->history, channel_policy(ch), loop_wall_ms(l));
+    struct channel_options o = memory_options(ch->hub, channel_policy(ch));
+    history_trim(&ch->history, &o, loop_wall_ms(l));
     if (ch->presence != NULL)
         presence_expire(ch, loop_now_ms(l));
     bool keys_gone = idempotency_expire(ch);
     bool idle = ch->active_ms + hub_rules(ch->hub)->epoch_idle_ms <= loop_now_ms(l);
     bool quiet = ch->subscriber_count == 0 && ch->history.count == 0 && (idle || ch->offset == 0);
+    quiet &= ch->stored == 0 || ch->stored == ch->offset;
     if (quiet && keys_gone && (ch->presence == NULL || presence_client_count(ch->presence) == 0)) {
         channel_destroy(ch); // the next stream of this name has another epoch
         return;
@@ -255,7 +258,8 @@ enum err channel_publish(struct hub *home, struct str key, struct publication *p
     if (o->history_count > 0 && !skip_history) {
         p->offset = ch->offset + 1;
         p->epoch = ch->epoch;
-        if (!history_add(&ch->history, p, o)) {
+        struct channel_options kept = memory_options(home, o);
+        if (!history_add(&ch->history, p, &kept)) {
             p->offset = 0;
             return ERR_INTERNAL;
         }

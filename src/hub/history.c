@@ -25,6 +25,11 @@ static void history_drop_oldest(struct history *h)
     publication_unref(p);
 }
 
+static bool must_stay(const struct history *h)
+{
+    return h->keep_from > 0 && history_at(h, 0)->offset >= h->keep_from;
+}
+
 static bool history_grow(struct history *h)
 {
     uint32_t cap = h->cap ? h->cap * 2 : HISTORY_FIRST;
@@ -43,7 +48,7 @@ static bool history_grow(struct history *h)
 void history_trim(struct history *h, const struct channel_options *o, int64_t now_ms)
 {
     int64_t oldest_ms = o->history_ttl_ms ? now_ms - (int64_t)o->history_ttl_ms : INT64_MIN;
-    while (h->count > 0 &&
+    while (h->count > 0 && !must_stay(h) &&
            (h->count > o->history_count || (o->history_bytes > 0 && h->bytes > o->history_bytes) ||
             history_at(h, 0)->time_ms < oldest_ms))
         history_drop_oldest(h);
@@ -51,7 +56,7 @@ void history_trim(struct history *h, const struct channel_options *o, int64_t no
 
 bool history_add(struct history *h, struct publication *p, const struct channel_options *o)
 {
-    if (h->count > 0 && h->count >= o->history_count)
+    if (h->count > 0 && h->count >= o->history_count && !must_stay(h))
         history_drop_oldest(h);
     if (h->count == h->cap && !history_grow(h))
         return false;

@@ -12,6 +12,7 @@ struct history {
     struct publication **ring; // the oldest is at start
     uint32_t start, count, cap;
     uint64_t bytes;
+    uint64_t keep_from; // nothing from this offset on is dropped: it is nowhere else yet; 0: none
 };
 
 /* Takes its own reference. Drops what goes over the limits of o. */

@@ -20,6 +20,7 @@
 enum { HUB_LOOPS_MAX = 64 };
 
 struct node; // the hubs of all loops
+struct store;
 
 struct presence_entry {
     char client[36];
@@ -163,6 +164,11 @@ struct node *node_create(struct loop *const *loops, unsigned count, const struct
 void node_destroy(struct node **np);
 struct hub *node_hub(struct node *n, unsigned loop_index);
 unsigned node_loop_count(const struct node *n);
+/* Where durable channels are kept, before any loop runs; NULL: nowhere, and they are as others. It
+ * must outlive the node's loops. */
+void node_set_store(struct node *n, struct store *store);
+/* Durable channels can be published to now. From any thread. */
+bool node_can_store(const struct node *n);
 /* Every loop must have been told its outflow (of net's flusher) before it runs. */
 void hub_set_outflow(struct hub *hub, struct outflow *o);
 struct loop *hub_loop(const struct hub *hub);

@@ -89,6 +89,17 @@ unsigned node_loop_count(const struct node *n)
     return n->count;
 }
 
+void node_set_store(struct node *n, struct store *store)
+{
+    n->store = store;
+}
+
+bool node_can_store(const struct node *n)
+{
+    enum store_health h = n->store != NULL ? store_health(n->store) : STORE_OK;
+    return h == STORE_OK || h == STORE_BUSY;
+}
+
 void node_set_policy(struct node *n, const struct policy *policy)
 {
     atomic_store_explicit(&n->policy, policy, memory_order_release);

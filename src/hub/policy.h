@@ -22,6 +22,7 @@ struct channel_options {
     bool anonymous_info;      // what anonymous clients publish names them by their client id
     bool cache;               // a new subscriber gets the last publication at once
     bool durable;             // kept by the store
+    bool ack_memory;          // publishers do not wait for that
 };
 
 struct namespace_options {

@@ -11,6 +11,7 @@
 #include "hub/history.h"
 #include "hub/hub.h"
 #include "hub/presence.h"
+#include "store/store.h"
 
 #include <stdlib.h>
 
@@ -44,6 +45,7 @@ struct node {
     struct hub *hubs[HUB_LOOPS_MAX];
     unsigned count;
     uint64_t seed; // of the channels' homes
+    struct store *store;
     const struct policy *_Atomic policy;
     uint32_t sessions_max;
     atomic_uint sessions;
@@ -131,6 +133,7 @@ struct channel {
     struct presence *presence; // NULL: nobody was ever shown here
     struct idempotency *idempotency;
     uint64_t offset; // of the newest publication
+    uint64_t stored; // durable: up to here the store has it
     uint32_t epoch;
     uint32_t subscriber_count;
     uint64_t loops;        // bit i: loop i has subscribers
@@ -166,6 +169,31 @@ struct recover_limits {
 struct publication **history_after(const struct channel *ch, uint64_t offset,
                                    struct recover_limits most, size_t *ret_count);
 
+struct request;
+
+/* ---- durable.c: channels whose streams are kept by the store ---- */
+
+static inline bool is_durable(const struct hub *home, const struct channel_options *o)
+{
+    return o->durable && home->node->store != NULL;
+}
+/* What of the options holds for the part that is in memory. */
+struct channel_options memory_options(const struct hub *home, const struct channel_options *o);
+/* A channel that was just made goes on where its stream stands. */
+void durable_restore(struct channel *ch);
+/* The oldest offset that can be had; ch->offset + 1: none. */
+uint64_t durable_first(const struct channel *ch, const struct channel_options *o);
+/* Null: it may be published to now; otherwise why not. */
+const char *durable_refusal(const struct hub *home);
+/* Hands p to the store. r: parked until it is there, or NULL. False: no memory. */
+bool durable_append(struct channel *ch, struct publication *p, struct request *r);
+/* Parks r and reads events with after < offset <= until (0: to the end) into r->pubs; then run() is
+ * called again, with fetched set. newest: the last `limit` of them. */
+void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64_t until,
+                   uint32_t limit, bool newest);
+/* Behind what was fetched comes what is in memory, up to limit events together. */
+void durable_extend(struct request *r, const struct channel *ch, uint64_t until, uint32_t limit);
+
 struct idempotency;
 bool idempotency_find(struct channel *ch, struct str key, struct position *ret);
 void idempotency_add(struct channel *ch, struct str key, struct position at);
@@ -190,7 +218,9 @@ struct request {
     struct str key;          // tenant\0channel, inside the request
     struct session *session; // referenced; NULL: none
     struct subscription *subscription;
-    void *verb; // the verb's own part, inside the request
+    void *verb;   // the verb's own part, inside the request
+    bool parked;  // run() waits for the store, and will be called again or has been answered for
+    bool fetched; // pubs are from the store: they follow what the verb asked for without a gap
     struct publication **pubs;
     size_t pub_count;
     struct buf made;          // strings and arrays of the answer
@@ -205,6 +235,8 @@ struct request *request_make_with(struct hub *origin, size_t verb_size, struct s
                                   size_t extra, char **ret_extra);
 void request_home(struct request *r);  // to the home of its key and back
 void request_round(struct request *r); // through every loop and back
+/* For run() that had to wait: on the loop where it ran. */
+void request_resume(struct request *r);
 void answer_error(answer_fn *done, void *ctx, enum err e, const char *why);
 
 /* Leaving: tells the home that sub is gone. quiet: the connection broke, presence may wait. */

@@ -12,7 +12,19 @@ static void publish_at_home(struct request *r, struct hub *home)
 {
     struct publish_verb *v = r->verb;
     struct publication *p = v->publication;
+    const struct channel_options *o = policy_of(hub_rules(home), key_name(r->key));
+    bool durable = is_durable(home, o) && !v->skip_history;
+    r->answer.why = durable ? durable_refusal(home) : NULL;
+    if (r->answer.why != NULL) {
+        r->answer.err = ERR_NOT_STORED;
+        return;
+    }
     r->answer.err = channel_publish(home, r->key, p, p->id, v->skip_history, &r->answer);
+    if (!durable || r->answer.err != ERR_OK || r->answer.duplicate)
+        return;
+    struct channel *ch = channel_find(home, r->key);
+    if (!durable_append(ch, p, o->ack_memory ? NULL : r))
+        r->answer.err = ERR_INTERNAL;
 }
 
 static void publish_release(struct request *r)
@@ -20,8 +32,8 @@ static void publish_release(struct request *r)
     publication_unref(((struct publish_verb *)r->verb)->publication);
 }
 
-static void publish_by_mail(struct hub *hub, struct str key, struct publication *p,
-                            const struct publish_params *params, answer_fn *done, void *ctx)
+static void publish_by_request(struct hub *hub, struct str key, struct publication *p,
+                               const struct publish_params *params, answer_fn *done, void *ctx)
 {
     struct request *r = request_make(hub, sizeof(struct publish_verb), key);
     if (r == NULL) {
@@ -72,8 +84,9 @@ void hub_publish(struct hub *hub, const struct publish_params *params, answer_fn
     count_up(&hub->counters.publish_bytes, params->data.n);
     struct str key = hub_key(hub, params->tenant, params->channel);
     struct hub *home = hub_home(hub, key);
-    if (home != hub) {
-        publish_by_mail(hub, key, p, params, done, ctx);
+    bool waits = is_durable(hub, policy_of(hub_rules(hub), params->channel));
+    if (home != hub || waits) {
+        publish_by_request(hub, key, p, params, done, ctx);
     } else {
         struct answer a = {0};
         a.err = channel_publish(hub, key, p, p->id, params->skip_history, &a);

@@ -157,6 +157,37 @@ static void history_range(const struct history_verb *v, const struct channel *ch
     }
 }
 
+/* False: all of it is in memory. */
+static bool durable_history(struct request *r, struct channel *ch, const struct channel_options *o)
+{
+    const struct history_verb *v = r->verb;
+    const struct history *h = &ch->history;
+    uint64_t first = durable_first(ch, o), last = ch->offset;
+    uint64_t memory_first = h->count > 0 ? history_at(h, 0)->offset : ch->offset + 1;
+    if (v->has_since && v->reverse && v->since.offset <= last)
+        last = v->since.offset > 0 ? v->since.offset - 1 : 0;
+    else if (v->has_since && !v->reverse && v->since.offset + 1 > first)
+        first = v->since.offset + 1;
+    uint32_t limit = v->limit < 0 || v->limit > UINT32_MAX ? UINT32_MAX : (uint32_t)v->limit;
+    if (limit == 0 || first > last)
+        return true; // only the position is asked for
+    if (v->reverse && last - first >= limit)
+        first = last + 1 - limit;
+    if (!r->fetched && first >= memory_first)
+        return false;
+    if (!r->fetched) {
+        durable_fetch(r, ch, first - 1, last, limit, v->reverse);
+        return true;
+    }
+    durable_extend(r, ch, last, limit);
+    for (size_t i = 0; v->reverse && i < r->pub_count / 2; i++) {
+        struct publication *p = r->pubs[i];
+        r->pubs[i] = r->pubs[r->pub_count - 1 - i];
+        r->pubs[r->pub_count - 1 - i] = p;
+    }
+    return true;
+}
+
 static void history_at_home(struct request *r, struct hub *home)
 {
     const struct history_verb *v = r->verb;
@@ -171,11 +202,17 @@ static void history_at_home(struct request *r, struct hub *home)
         r->answer.err = ERR_LIMIT_EXCEEDED;
         return;
     }
-    history_trim(&ch->history, o, loop_wall_ms(home->loop));
+    struct channel_options kept = memory_options(home, o);
+    history_trim(&ch->history, &kept, loop_wall_ms(home->loop));
     r->answer.position = (struct position){ch->offset, ch->epoch};
     if (v->has_since && v->since.epoch != 0 && v->since.epoch != ch->epoch) {
         r->answer.err = ERR_UNRECOVERABLE_POSITION;
         channel_settle(ch);
+        return;
+    }
+    if (is_durable(home, o) && durable_history(r, ch, o)) {
+        if (!r->parked)
+            channel_settle(ch);
         return;
     }
     uint32_t from, to;
@@ -205,6 +242,8 @@ static void history_remove_at_home(struct request *r, struct hub *home)
         r->answer.why = "the channel's namespace keeps no history";
         return;
     }
+    if (home->node->store != NULL)
+        store_stream_trim(home->node->store, r->key, UINT64_MAX);
     if (ch != NULL)
         history_clear(&ch->history);
 }

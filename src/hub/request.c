@@ -68,6 +68,19 @@ static void at_home(struct mail *m, struct loop *l)
 {
     struct request *r = request_from(m);
     r->run(r, r->origin->node->hubs[loop_index(l)]);
+    if (r->parked)
+        return;
+    r->mail.deliver = back_at_origin;
+    loop_post(r->origin->loop, &r->mail);
+}
+
+void request_resume(struct request *r)
+{
+    r->parked = false;
+    if (hub_home(r->origin, r->key) == r->origin) {
+        request_finish(r);
+        return;
+    }
     r->mail.deliver = back_at_origin;
     loop_post(r->origin->loop, &r->mail);
 }
@@ -77,7 +90,8 @@ void request_home(struct request *r)
     struct hub *home = hub_home(r->origin, r->key);
     if (home == r->origin) {
         r->run(r, home);
-        request_finish(r);
+        if (!r->parked)
+            request_finish(r);
         return;
     }
     r->mail.deliver = at_home;

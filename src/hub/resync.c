@@ -27,18 +27,33 @@ struct resync_verb {
     uint64_t offset;
 };
 
+static bool must_fetch(const struct request *r, const struct channel *ch,
+                       const struct channel_options *o)
+{
+    const struct resync_verb *v = r->verb;
+    const struct history *h = &ch->history;
+    uint64_t oldest = h->count > 0 ? history_at(h, 0)->offset : ch->offset + 1;
+    return !r->fetched && is_durable(ch->hub, o) && v->offset + 1 < oldest;
+}
+
 static void resync_at_home(struct request *r, struct hub *home)
 {
     const struct resync_verb *v = r->verb;
+    const struct channel_options *o = policy_of(hub_rules(home), key_name(r->key));
     struct channel *ch = channel_find(home, r->key);
-    if (ch == NULL || policy_of(hub_rules(home), key_name(r->key))->history_count == 0) {
+    if (ch == NULL || o->history_count == 0) {
         r->answer.err = ERR_UNRECOVERABLE_POSITION; // nothing is kept, or no longer
         return;
     }
+    if (must_fetch(r, ch, o)) {
+        durable_fetch(r, ch, v->offset, 0, RECOVER_ROUND_COUNT, false);
+        return;
+    }
     r->answer.position = (struct position){ch->offset, ch->epoch};
-    r->pubs = history_after(ch, v->offset,
-                            (struct recover_limits){RECOVER_ROUND_COUNT, RECOVER_ROUND_BYTES},
-                            &r->pub_count);
+    if (r->pub_count == 0)
+        r->pubs = history_after(ch, v->offset,
+                                (struct recover_limits){RECOVER_ROUND_COUNT, RECOVER_ROUND_BYTES},
+                                &r->pub_count);
     bool whole = r->pub_count > 0 ? r->pubs[0]->offset == v->offset + 1 : v->offset == ch->offset;
     if (!whole)
         r->answer.err = ERR_UNRECOVERABLE_POSITION;

@@ -61,18 +61,41 @@ static void show_presence(struct channel *ch, const struct subscribe_verb *v)
         channel_announce(ch, EVENT_JOIN, presence_find(p, v->client));
 }
 
+static uint64_t oldest_in_memory(const struct channel *ch)
+{
+    const struct history *h = &ch->history;
+    return h->count > 0 ? history_at(h, 0)->offset : ch->offset + 1;
+}
+
+static bool can_recover(const struct subscribe_verb *v, const struct channel *ch, uint64_t oldest)
+{
+    bool same_stream = !v->epoch_unknown && (v->since.epoch == 0 || v->since.epoch == ch->epoch);
+    return same_stream && v->since.offset <= ch->offset && v->since.offset + 1 >= oldest;
+}
+
+/* What is wanted is older than memory, and the store has it: it is read before anything else. */
+static bool must_fetch(const struct request *r, const struct channel *ch,
+                       const struct channel_options *o)
+{
+    const struct subscribe_verb *v = r->verb;
+    if (r->fetched || !is_durable(ch->hub, o))
+        return false;
+    if (v->recover && o->recover)
+        return !can_recover(v, ch, oldest_in_memory(ch)) &&
+               can_recover(v, ch, durable_first(ch, o));
+    return v->cache && ch->history.count == 0 && durable_first(ch, o) <= ch->offset;
+}
+
 /* Everything behind since, or a clear no. A first portion goes into the answer; what does not fit
  * there follows by resync. */
 static void recover(struct request *r, struct channel *ch)
 {
     const struct subscribe_verb *v = r->verb;
     struct answer *a = &r->answer;
-    const struct history *h = &ch->history;
-    uint64_t oldest = h->count > 0 ? history_at(h, 0)->offset : ch->offset + 1;
-    bool same_stream = !v->epoch_unknown && (v->since.epoch == 0 || v->since.epoch == ch->epoch);
-    a->recovered = same_stream && v->since.offset <= ch->offset && v->since.offset + 1 >= oldest;
+    uint64_t oldest = r->fetched && r->pub_count > 0 ? r->pubs[0]->offset : oldest_in_memory(ch);
+    a->recovered = can_recover(v, ch, oldest);
     count_up(a->recovered ? &ch->hub->counters.recovered : &ch->hub->counters.not_recovered, 1);
-    if (a->recovered)
+    if (a->recovered && r->pub_count == 0)
         r->pubs = history_after(ch, v->since.offset,
                                 (struct recover_limits){RECOVER_ROUND_COUNT, RECOVER_ROUND_BYTES},
                                 &r->pub_count);
@@ -83,11 +106,12 @@ static void recover(struct request *r, struct channel *ch)
 static void read_stream(struct request *r, struct channel *ch, const struct channel_options *o)
 {
     const struct subscribe_verb *v = r->verb;
-    history_trim(&ch->history, o, loop_wall_ms(ch->hub->loop));
+    struct channel_options kept = memory_options(ch->hub, o);
+    history_trim(&ch->history, &kept, loop_wall_ms(ch->hub->loop));
     r->answer.position = (struct position){ch->offset, ch->epoch};
     if (v->recover && o->recover)
         recover(r, ch);
-    else if (v->cache && ch->history.count > 0)
+    else if (v->cache && ch->history.count > 0 && r->pub_count == 0)
         r->pubs = history_after(ch, ch->offset - 1, (struct recover_limits){1, UINT64_MAX},
                                 &r->pub_count);
 }
@@ -100,6 +124,12 @@ static void subscribe_at_home(struct request *r, struct hub *home)
     if (ch == NULL) {
         r->answer.err = ERR_LIMIT_EXCEEDED;
         r->answer.why = "channels_max is reached";
+        return;
+    }
+    if (o->history_count > 0 && must_fetch(r, ch, o)) {
+        bool all = v->recover && o->recover;
+        durable_fetch(r, ch, all ? v->since.offset : ch->offset - 1, 0,
+                      all ? RECOVER_ROUND_COUNT : 1, false);
         return;
     }
     if (o->subscribers_max > 0 && ch->subscriber_count >= o->subscribers_max) {

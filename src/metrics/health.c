@@ -38,7 +38,7 @@ static void route_ready(struct http_request *r)
     const struct metrics_source *src = r->route_ctx;
     if (atomic_load(&src->draining))
         reply_status(r, 503, STR("draining"));
-    else if (!atomic_load(&src->store_ok))
+    else if (!node_can_store(src->node))
         reply_status(r, 503, STR("store unusable"));
     else if (!atomic_load(&src->bus_ok))
         reply_status(r, 503, STR("bus unusable"));

@@ -26,7 +26,7 @@ struct metrics_source {
     uint64_t started_ns; // monotonic
     int64_t started_ms;  // wall clock
     atomic_bool draining;
-    atomic_bool store_ok, bus_ok;
+    atomic_bool bus_ok;
     _Atomic uint64_t refused_connections; // over a limit
     uint64_t connections_max;
 };

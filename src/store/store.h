@@ -70,6 +70,7 @@ struct store_append {
     struct store_event event; // strings stay until released()
     enum sql_result result;
     bool answered; // private
+    bool stored;   // in released(): it is on the disk, whatever done() was told
     /* Exactly once: committed (SQL_OK), or not yet and the publisher should be told so. */
     void (*done)(struct store_append *a);
     /* The last call, behind done(): it is the caller's again. */

@@ -60,6 +60,7 @@ static void append_released(struct mail *m, struct loop *l)
 static void append_release(struct store *s, struct store_append *a, enum sql_result r)
 {
     atomic_fetch_sub_explicit(&s->waiting_bytes, event_bytes(&a->event), memory_order_relaxed);
+    a->stored = r == SQL_OK;
     if (!a->answered)
         a->result = r;
     a->mail.deliver = append_released;
