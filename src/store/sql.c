@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct sql_driver *const drivers[] = {&sql_sqlite};
+static const struct sql_driver *const drivers[] = {&sql_sqlite, &sql_mariadb, &sql_postgres};
 enum { DRIVER_COUNT = sizeof(drivers) / sizeof(drivers[0]) };
 
 static const struct sql_driver *driver_of(struct str url)
@@ -14,9 +14,9 @@ static const struct sql_driver *driver_of(struct str url)
     static const struct {
         struct str head;
         const struct sql_driver *driver;
-    } also[] = {
-        {{"memory", 6}, &sql_sqlite},
-    };
+    } also[] = {{{"memory", 6}, &sql_sqlite},
+                {{"mariadb://", 10}, &sql_mariadb},
+                {{"postgresql://", 13}, &sql_postgres}};
     for (size_t i = 0; i < DRIVER_COUNT; i++) {
         if (str_starts(url, str_from(drivers[i]->scheme)))
             return drivers[i];

@@ -22,7 +22,7 @@ enum {
     CHECKPOINT_CHUNKS = 100000, // so many at most are read again at a start
     CHECKPOINT_MS = 30000,
     IDLE_MS = 1000,
-    SWEEP_STEP = 1000,
+    SWEEP_IDLE = 500,
 };
 
 struct writer {
@@ -191,9 +191,10 @@ static enum sql_result write_all(struct writer *w)
         r = streams_batch_write(&s->streams, w->db);
     for (struct store_job *j = s->batch.first; r == SQL_OK && j != NULL; j = j->next)
         r = run_job(w->db, j);
-    uint32_t look = w->batch_events > 0 ? (uint32_t)w->batch_events * 2 : SWEEP_STEP;
-    if (r == SQL_OK) // twice what came: it keeps up, and comes around
-        r = streams_sweep(&s->streams, w->db, look, clock_wall_ms());
+    if (r == SQL_OK) {
+        uint32_t added = w->batch_events > 0 ? (uint32_t)w->batch_events : SWEEP_IDLE;
+        r = streams_sweep(&s->streams, w->db, added, clock_wall_ms());
+    }
     return r == SQL_OK ? sql_commit(w->db) : r;
 }
 

@@ -86,9 +86,9 @@ void streams_batch_committed(struct streams *s, streams_each_fn *each, void *ctx
  * with whether it was committed. */
 enum sql_result streams_checkpoint(struct streams *s, struct sql *db);
 void streams_checkpoint_settle(struct streams *s, bool committed);
-/* Inside a transaction: looks at the next `most` chunks behind the last ones it looked at, and
- * drops those that nobody keeps. */
-enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t most, int64_t now_ms);
+/* Inside a transaction: looks at some chunks behind the last ones it looked at, and drops those
+ * that nobody keeps; enough to keep up with `added` new ones. */
+enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t added, int64_t now_ms);
 void streams_trim(struct streams *s, struct str key, uint64_t up_to);
 
 /* On the reader's connection. */

@@ -11,7 +11,9 @@
 
 #include "base/must.h"
 
-enum { SWEEP_MAX = 4096 };
+/* So many chunks are looked at for each that was added: a sweep comes around before there is much
+ * more to drop than to keep. */
+enum { SWEEP_STEP = 1024, LOOKS_PER_CHUNK = 4, LOOKS_LEAST = 32 };
 
 struct swept {
     uint64_t seq, stream, last, bytes;
@@ -21,7 +23,7 @@ struct swept {
 struct sweep {
     struct streams *streams;
     struct swept *chunks;
-    uint32_t count, max;
+    uint32_t count, max, dropped;
 };
 
 static bool take_chunk(void *ctx, const struct sql_value *row, size_t count)
@@ -56,6 +58,7 @@ static enum sql_result drop_chunks(struct sweep *w, struct sql *db, int64_t now_
 {
     struct streams *s = w->streams;
     enum sql_result r = SQL_OK;
+    w->dropped = 0;
     for (uint32_t i = 0; r == SQL_OK && i < w->count; i++) {
         const struct swept *c = &w->chunks[i];
         pthread_mutex_lock(&s->lock);
@@ -63,25 +66,41 @@ static enum sql_result drop_chunks(struct sweep *w, struct sql *db, int64_t now_
         bool dead = st == NULL || is_dead(s, st, c, now_ms);
         pthread_mutex_unlock(&s->lock);
         struct sql_value seq = sql_int((int64_t)c->seq);
+        w->dropped += dead;
         if (dead)
             r = sql_run(db, "DELETE FROM recado_chunks WHERE seq = ?", &seq, 1, NULL, NULL);
     }
     return r;
 }
 
-enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t most, int64_t now_ms)
+static enum sql_result sweep_step(struct sweep *w, struct sql *db, int64_t now_ms)
 {
-    static _Thread_local struct swept chunks[SWEEP_MAX];
-    struct sweep w = {s, chunks, 0, most < SWEEP_MAX ? most : SWEEP_MAX};
-    struct sql_value since[] = {sql_int((int64_t)s->swept_seq), sql_int(w.max)};
+    struct streams *s = w->streams;
+    struct sql_value since[] = {sql_int((int64_t)s->swept_seq), sql_int(w->max)};
+    w->count = 0;
     enum sql_result r =
         sql_run(db,
                 "SELECT seq, stream, last_offset, at, length(body) FROM recado_chunks "
                 "WHERE seq > ? ORDER BY seq LIMIT ?",
-                since, 2, take_chunk, &w);
+                since, 2, take_chunk, w);
     if (r == SQL_OK)
-        r = drop_chunks(&w, db, now_ms);
+        r = drop_chunks(w, db, now_ms);
     if (r == SQL_OK)
-        s->swept_seq = w.count == w.max ? w.chunks[w.count - 1].seq : 0;
+        s->swept_seq = w->count == w->max ? w->chunks[w->count - 1].seq : 0;
+    return r;
+}
+
+enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t added, int64_t now_ms)
+{
+    static _Thread_local struct swept chunks[SWEEP_STEP];
+    struct sweep w = {.streams = s, .chunks = chunks};
+    uint64_t look = (uint64_t)added * LOOKS_PER_CHUNK + LOOKS_LEAST, dropped = 0;
+    enum sql_result r = SQL_OK;
+    while (r == SQL_OK && look > 0 && dropped < (uint64_t)added * 2 + LOOKS_LEAST) {
+        w.max = look < SWEEP_STEP ? (uint32_t)look : SWEEP_STEP;
+        r = sweep_step(&w, db, now_ms);
+        dropped += w.dropped;
+        look = w.count == w.max ? look - w.count : 0; // else all has been seen
+    }
     return r;
 }

@@ -41,6 +41,11 @@ static enum sql_result insert_stream(struct stream *st, struct sql *db)
     const struct sql_value values[] = {sql_int((int64_t)st->id), sql_text(tenant),
                                        sql_text(channel), sql_int(st->draft.epoch),
                                        sql_int((int64_t)st->draft.first)};
+    // A commit whose answer was lost may have left it there.
+    enum sql_result r =
+        sql_run(db, "DELETE FROM recado_streams WHERE id = ?", values, 1, NULL, NULL);
+    if (r != SQL_OK)
+        return r;
     return sql_run(db,
                    "INSERT INTO recado_streams (id, tenant, channel, epoch, first_offset, "
                    "last_offset, chunks, bytes, last_seq, skip_seq, far_seq, at) "

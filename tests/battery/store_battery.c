@@ -1,0 +1,470 @@
+/* store_battery: what every database behind a store has to do. RECADO_STORE_URL names it; without
+ * it a file in the temporary directory is used. The tables are dropped first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "store/schema.h"
+#include "store/store.h"
+
+#include <cmocka.h>
+
+enum { STREAMS = 7, DATA_MAX = 2 << 20 };
+
+static const char *url;
+static struct loop *loop;
+static struct store *store;
+static struct store_retention keep = {.count = 1000000};
+
+/* ---- the store under test ---- */
+
+static void retention(void *ctx, struct str key, struct store_retention *ret)
+{
+    (void)ctx;
+    (void)key;
+    *ret = keep;
+}
+
+static void open_store(void)
+{
+    struct buf why;
+    buf_init(&why, 4096);
+    store = store_open(&(struct store_options){.url = str_from(url),
+                                               .queue_bytes_max = 64 << 20,
+                                               .streams_max = 100000,
+                                               .retention = retention},
+                       &why);
+    if (store == NULL)
+        fail_msg("%.*s", (int)why.len, why.p);
+    buf_fini(&why);
+}
+
+static void settle(void)
+{
+    for (int i = 0; i < 4; i++)
+        loop_turn(loop, 0);
+}
+
+static void close_store(void)
+{
+    store_close(&store);
+    settle();
+}
+
+static void reopen(void)
+{
+    close_store();
+    open_store();
+}
+
+/* ---- appends ---- */
+
+struct piece {
+    struct store_append append;
+    char *data;
+    char key[64];
+};
+
+static unsigned waiting, refused;
+
+static void piece_done(struct store_append *a)
+{
+    if (a->result != SQL_OK)
+        refused++;
+}
+
+static void piece_released(struct store_append *a)
+{
+    struct piece *p = container_of(a, struct piece, append);
+    waiting--;
+    free(p->data);
+    free(p);
+}
+
+static struct str key_of(unsigned stream, char at[64])
+{
+    int n = snprintf(at, 64, "tenant?chan:%u \xc3\xa7", stream);
+    at[6] = '\0'; // between tenant and channel
+    return (struct str){at, (size_t)n};
+}
+
+/* What the event with this offset holds. */
+static struct str data_of(unsigned stream, uint64_t offset, char *at, size_t size)
+{
+    int n = snprintf(at, DATA_MAX, "{\"s\":%u,\"o\":%llu,\"t\":\"\xc3\xa3\xf0\x9f\x98\x80\"}",
+                     stream, (unsigned long long)offset);
+    size_t len = (size_t)n;
+    while (len < size)
+        at[len++] = ' ';
+    return (struct str){at, len};
+}
+
+static void append_sized(unsigned stream, uint64_t offset, size_t size)
+{
+    struct piece *p = calloc(1, sizeof(*p));
+    char *data = malloc(DATA_MAX);
+    assert_true(p != NULL && data != NULL);
+    p->data = data;
+    p->append = (struct store_append){
+        .loop = loop,
+        .key = key_of(stream, p->key),
+        .epoch = 77 + stream,
+        .event = {.offset = offset,
+                  .time_ms = clock_wall_ms(),
+                  .type = offset % 3 == 0 ? STR_NONE : STR("type:of"),
+                  .data = data_of(stream, offset, data, size),
+                  .tags = offset % 5 == 0 ? STR("{\"a\":\"b\"}") : STR_NONE,
+                  .id = offset % 7 == 0 ? STR("key") : STR_NONE},
+        .done = piece_done,
+        .released = piece_released,
+    };
+    waiting++;
+    assert_true(store_append(store, &p->append));
+}
+
+static void append(unsigned stream, uint64_t offset)
+{
+    append_sized(stream, offset, 0);
+}
+
+static void wait_for_all(void)
+{
+    while (waiting > 0)
+        loop_turn(loop, 100);
+    assert_int_equal(refused, 0);
+}
+
+/* ---- reading ---- */
+
+struct asked {
+    struct store_read read;
+    unsigned stream;
+    uint64_t first, last; // what has to come
+    bool done;
+};
+
+static void read_done(struct store_read *r)
+{
+    struct asked *a = container_of(r, struct asked, read);
+    char *want = malloc(DATA_MAX);
+    assert_non_null(want);
+    a->done = true;
+    assert_int_equal(r->result, SQL_OK);
+    assert_int_equal(r->event_count, a->last + 1 - a->first);
+    for (size_t i = 0; i < r->event_count; i++) {
+        const struct store_event *e = &r->events[i];
+        uint64_t offset = a->first + i;
+        assert_int_equal(e->offset, offset);
+        assert_true(str_eq(e->data, data_of(a->stream, offset, want, 0)));
+        assert_true(str_eq(e->type, offset % 3 == 0 ? STR_NONE : STR("type:of")));
+        assert_true(str_eq(e->tags, offset % 5 == 0 ? STR("{\"a\":\"b\"}") : STR_NONE));
+        assert_true(str_eq(e->id, offset % 7 == 0 ? STR("key") : STR_NONE));
+        assert_true(e->time_ms > 1600000000000);
+    }
+    free(want);
+}
+
+/* Offsets first to last have to come; last < first: nothing. */
+static void check_read(unsigned stream, uint64_t after, uint64_t until, uint32_t limit, bool newest,
+                       uint64_t first, uint64_t last)
+{
+    char key[64];
+    struct asked a = {.stream = stream, .first = first, .last = last};
+    a.read = (struct store_read){.loop = loop,
+                                 .key = key_of(stream, key),
+                                 .after = after,
+                                 .until = until,
+                                 .limit = limit,
+                                 .newest = newest,
+                                 .done = read_done};
+    store_read(store, &a.read);
+    while (!a.done)
+        loop_turn(loop, 100);
+}
+
+static void check_position(unsigned stream, uint64_t first, uint64_t last)
+{
+    char key[64];
+    struct store_position at;
+    assert_true(store_stream_find(store, key_of(stream, key), &at));
+    assert_int_equal(at.epoch, 77 + stream);
+    assert_int_equal(at.first, first);
+    assert_int_equal(at.last, last);
+}
+
+/* ---- the battery ---- */
+
+static void test_append_and_read(void **state)
+{
+    (void)state;
+    struct store_position at;
+    assert_false(store_stream_find(store, STR("nobody"), &at));
+    for (uint64_t o = 1; o <= 300; o++) {
+        for (unsigned s = 0; s < STREAMS; s++)
+            append(s, o);
+        if (o % 9 == 0)
+            wait_for_all();
+    }
+    wait_for_all();
+    for (unsigned s = 0; s < STREAMS; s++) {
+        check_position(s, 1, 300);
+        check_read(s, 0, 0, 0, false, 1, 300);
+        check_read(s, 100, 0, 10, false, 101, 110);
+        check_read(s, 100, 200, 0, false, 101, 200);
+        check_read(s, 0, 250, 5, true, 246, 250);
+        check_read(s, 299, 0, 0, false, 300, 300);
+        check_read(s, 300, 0, 0, false, 1, 0);
+        check_read(s, 9999, 0, 0, false, 1, 0);
+    }
+    reopen();
+    for (unsigned s = 0; s < STREAMS; s++) {
+        check_position(s, 1, 300);
+        check_read(s, 0, 0, 0, false, 1, 300);
+        append(s, 301);
+    }
+    wait_for_all();
+    check_read(3, 298, 0, 0, false, 299, 301);
+}
+
+/* A stream of many chunks: the skips have to lead where they should, also over a start. */
+static void test_long_streams(void **state)
+{
+    enum { LONG = 3000, STREAM = 20 };
+    (void)state;
+    for (uint64_t o = 1; o <= LONG; o++) {
+        append(STREAM, o);
+        if (o % 2 == 0) { // a chunk for every second event at most
+            wait_for_all();
+        }
+        if (o == 1500)
+            reopen();
+    }
+    for (uint64_t after = 0; after < LONG; after += 97)
+        check_read(STREAM, after, 0, 3, false, after + 1, after + 3 < LONG ? after + 3 : LONG);
+    check_read(STREAM, 0, 0, 0, false, 1, LONG);
+}
+
+static void test_sizes(void **state)
+{
+    enum { STREAM = 30 };
+    static const size_t sizes[] = {0, 1000, 60000, 1 << 20, 10};
+    (void)state;
+    for (unsigned i = 0; i < 5; i++)
+        append_sized(STREAM, i + 1, sizes[i]);
+    wait_for_all();
+    reopen();
+    check_position(STREAM, 1, 5);
+    check_read(STREAM, 4, 0, 0, false, 5, 5);
+    struct asked a = {.stream = STREAM, .first = 1, .last = 0};
+    (void)a;
+}
+
+static void test_trim(void **state)
+{
+    enum { STREAM = 40 };
+    char key[64];
+    (void)state;
+    for (uint64_t o = 1; o <= 50; o++)
+        append(STREAM, o);
+    wait_for_all();
+    store_stream_trim(store, key_of(STREAM, key), 20);
+    check_position(STREAM, 21, 50);
+    check_read(STREAM, 0, 0, 0, false, 21, 50);
+    reopen();
+    check_position(STREAM, 21, 50);
+    store_stream_trim(store, key_of(STREAM, key), UINT64_MAX);
+    check_read(STREAM, 0, 0, 0, false, 1, 0);
+    append(STREAM, 51);
+    wait_for_all();
+    check_position(STREAM, 51, 51);
+    check_read(STREAM, 0, 0, 0, false, 51, 51);
+}
+
+static bool count_row(void *ctx, const struct sql_value *row, size_t count)
+{
+    assert_int_equal(count, 1);
+    *(int64_t *)ctx = row[0].i;
+    return true;
+}
+
+struct counting {
+    struct store_job job;
+    int64_t rows;
+    bool done;
+};
+
+static enum sql_result count_chunks(struct store_job *j, struct sql *db)
+{
+    struct counting *c = container_of(j, struct counting, job);
+    return sql_run(db, "SELECT count(*) FROM recado_chunks", NULL, 0, count_row, &c->rows);
+}
+
+static void counted(struct store_job *j)
+{
+    container_of(j, struct counting, job)->done = true;
+}
+
+static int64_t chunk_count(void)
+{
+    struct counting c = {
+        .job = {.loop = loop, .reads = true, .run = count_chunks, .done = counted}};
+    store_do(store, &c.job);
+    while (!c.done)
+        loop_turn(loop, 100);
+    assert_int_equal(c.job.result, SQL_OK);
+    return c.rows;
+}
+
+/* Only the last ten are kept: the rest goes while others are written. */
+static void test_retention(void **state)
+{
+    enum { STREAM = 50 };
+    (void)state;
+    keep.count = 10;
+    for (uint64_t o = 1; o <= 2000; o++) {
+        append(STREAM, o);
+        if (o % 4 == 0)
+            wait_for_all();
+    }
+    uint64_t offset = 2000;
+    for (int i = 0; i < 400 && chunk_count() > 400; i++) {
+        append(STREAM, ++offset);
+        wait_for_all();
+    }
+    assert_true(chunk_count() <= 400);
+    check_read(STREAM, offset - 10, 0, 0, false, offset - 9, offset);
+    keep.count = 1000000;
+}
+
+/* ---- rows ---- */
+
+struct row_job {
+    struct store_job job;
+    int64_t id;
+    bool done;
+};
+
+static enum sql_result insert_row(struct store_job *j, struct sql *db)
+{
+    struct sql_value id = sql_int(container_of(j, struct row_job, job)->id);
+    return sql_run(db, "INSERT INTO battery_rows (id) VALUES (?)", &id, 1, NULL, NULL);
+}
+
+static void row_done(struct store_job *j)
+{
+    container_of(j, struct row_job, job)->done = true;
+}
+
+/* One that fails takes none of the others along. */
+static void test_jobs(void **state)
+{
+    (void)state;
+    struct row_job jobs[20];
+    for (int i = 0; i < 20; i++) {
+        jobs[i] = (struct row_job){.job = {.loop = loop, .run = insert_row, .done = row_done},
+                                   .id = i % 10}; // the second ten are there already
+        store_do(store, &jobs[i].job);
+    }
+    append(60, 1);
+    wait_for_all();
+    for (int i = 0; i < 20; i++) {
+        while (!jobs[i].done)
+            loop_turn(loop, 100);
+        assert_int_equal(jobs[i].job.result, i < 10 ? SQL_OK : SQL_CONSTRAINT);
+    }
+    check_read(60, 0, 0, 0, false, 1, 1);
+}
+
+/* ---- the schema ---- */
+
+static void test_newer_schema_is_refused(void **state)
+{
+    enum sql_result r;
+    struct buf why;
+    (void)state;
+    close_store();
+    buf_init(&why, 4096);
+    struct sql *db = sql_open(str_from(url), &r, &why);
+    assert_non_null(db);
+    assert_int_equal(sql_script(db, "UPDATE recado_schema SET version = 999"), SQL_OK);
+    struct store_options o = {.url = str_from(url), .retention = retention, .streams_max = 10};
+    assert_null(store_open(&o, &why));
+    assert_true(str_find(buf_str(&why), STR("newer Recado")) < why.len);
+    char back[64];
+    snprintf(back, sizeof(back), "UPDATE recado_schema SET version = %u", migration_count);
+    assert_int_equal(sql_script(db, back), SQL_OK);
+    sql_close(&db);
+    buf_fini(&why);
+    open_store();
+}
+
+static void drop_tables(void)
+{
+    static const char *const tables[] = {"recado_schema", "recado_streams", "recado_chunks",
+                                         "recado_checkpoint", "battery_rows"};
+    enum sql_result r;
+    struct buf why;
+    char text[128];
+    buf_init(&why, 4096);
+    struct sql *db = sql_open(str_from(url), &r, &why);
+    if (db == NULL)
+        fail_msg("%.*s", (int)why.len, why.p);
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        snprintf(text, sizeof(text), "DROP TABLE IF EXISTS %s", tables[i]);
+        assert_int_equal(sql_script(db, text), SQL_OK);
+    }
+    assert_int_equal(sql_script(db, "CREATE TABLE battery_rows (id BIGINT NOT NULL PRIMARY KEY)"),
+                     SQL_OK);
+    sql_close(&db);
+    buf_fini(&why);
+}
+
+static int begin_all(void **state)
+{
+    (void)state;
+    loop = loop_create(0);
+    drop_tables();
+    open_store();
+    return loop == NULL;
+}
+
+static int end_all(void **state)
+{
+    (void)state;
+    close_store();
+    loop_destroy(&loop);
+    return 0;
+}
+
+int main(void)
+{
+    static char file[128];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_append_and_read),
+        cmocka_unit_test(test_long_streams),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_newer_schema_is_refused),
+    };
+    url = getenv("RECADO_STORE_URL");
+    if (url == NULL) {
+        snprintf(file, sizeof(file), "sqlite:/tmp/recado-battery-%d.db", (int)getpid());
+        url = file;
+    }
+    int failed = cmocka_run_group_tests(tests, begin_all, end_all);
+    if (url == file) {
+        char name[160];
+        static const char *const ends[] = {"", "-wal", "-shm"};
+        for (int i = 0; i < 3; i++) {
+            snprintf(name, sizeof(name), "%s%s", file + 7, ends[i]);
+            unlink(name);
+        }
+    }
+    return failed;
+}
