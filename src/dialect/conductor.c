@@ -9,7 +9,10 @@
  */
 #include "dialect/conductor_priv.h"
 
-enum { REPLY_MAX = 1 << 20, MESSAGE_MAX_BYTES = 16 << 20 };
+enum {
+    COMMAND_NAME_MAX = 4096, // of one that is said back
+    MESSAGE_MAX_BYTES = 16 << 20,
+};
 
 static struct watcher *watcher_of(struct ws_session *ws)
 {
@@ -177,7 +180,9 @@ static void do_other(struct watcher *w, const struct council_command *cmd)
 {
     struct buf b;
     buf_init(&b, cmd->name.n + 64);
-    if (buf_add(&b, STR("Unknown command: ")) && command_name_write(&b, cmd->name))
+    if (cmd->name.n > COMMAND_NAME_MAX)
+        watcher_send_message(w, STR("error"), STR("Unknown command: of many bytes"));
+    else if (buf_add(&b, STR("Unknown command: ")) && command_name_write(&b, cmd->name))
         watcher_send_message(w, STR("error"), buf_str(&b));
     else
         watcher_send_message(w, STR("error"), STR("Invalid JSON"));

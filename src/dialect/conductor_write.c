@@ -35,12 +35,18 @@ static struct str type_or_message(struct str type)
     return type.n > 0 ? type : STR("message");
 }
 
+/* The pages read fields of the data without asking whether it is there. */
+static struct str data_or_empty(struct str data)
+{
+    return data.n > 0 && !str_eq(data, STR("null")) ? data : STR("{}");
+}
+
 static bool put_event(struct buf *out, struct str head, struct str type, struct str data,
                       int64_t wall_ms)
 {
     char stamp[STAMP_MAX];
     return buf_add(out, head) && json_write_string(out, type_or_message(type)) &&
-           buf_add(out, STR(",\"data\":")) && buf_add(out, data.n > 0 ? data : STR("{}")) &&
+           buf_add(out, STR(",\"data\":")) && buf_add(out, data_or_empty(data)) &&
            buf_add(out, STR(",\"timestamp\":")) &&
            buf_add(out, (struct str){stamp, stamp_write(wall_ms, stamp)});
 }
