@@ -297,6 +297,14 @@ static void closed(struct ws_session *ws)
 
 /* ---- what the hub asks of a session ---- */
 
+/* Of a channel that a back end told the client to follow: beside the rooms. */
+static const struct encoding *ops_encoding(struct session *s)
+{
+    struct plat_session *ps = session_from(s);
+    return ps->ws.carrier != NULL ? ws_encoding(ps->loop->encodings, ps->ws.carrier->framing)
+                                  : NULL;
+}
+
 static void ops_unsubscribed(struct session *s, struct str channel, unsigned code,
                              struct str reason)
 {
@@ -326,7 +334,8 @@ static void ops_resync(struct session *s, struct subscription *sub, struct publi
 }
 
 const struct ws_kind plat_session_kind = {
-    .ops = {WS_SESSION_OPS("plataforma"), .unsubscribed = ops_unsubscribed, .resync = ops_resync},
+    .ops = {WS_SESSION_OPS("plataforma"), .encoding = ops_encoding,
+            .unsubscribed = ops_unsubscribed, .resync = ops_resync},
     .size = sizeof(struct plat_session),
     .message = message,
     .alive = alive,
