@@ -252,7 +252,7 @@ TABLES = {
               '42["join_conversation",null]'),
         *rows(IGNORED, '42["leave_conversation",{}]', '42["typing_start",{}]', '42["typing_stop",{}]',
               '42["ping",1]', '42["nonsense"]', '42["nonsense",{"a":1}]', '427["nonsense"]',
-              '42["PING"]', "3", '437[]', '42/nobody,["a"]', '437/nobody,[]'),
+              '42["PING"]', "3", '437[]', '42/nobody,["a"]', '43/nobody,7[]'),
         # What is no packet ends the session, as the protocol says.
         *rows(SESSION_ENDS, "4", "49", "4x", "42", "42{}", "42[", "42[]", '42["a"',
               "42[{}]", "42[null]", '42"a"', "43", "43[]", '45["a"]', '451-["a"', '45x-["a"]',
