@@ -240,6 +240,7 @@ void server_destroy(struct server **sp)
         return;
     monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
     server_stop(s);
+    bridging_stop(s);
     settle_loops(s);
     for (unsigned i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
@@ -255,6 +256,7 @@ void server_destroy(struct server **sp)
     http_router_destroy(&s->routers[1]);
     endpoints_drop(s);
     node_destroy(&s->node);
+    bridging_drop(s);
     for (unsigned i = 0; i < s->worker_count; i++)
         loop_destroy(&s->workers[i].loop);
     free(s->clients);
