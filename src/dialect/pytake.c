@@ -349,5 +349,6 @@ const struct dialect dialect_pytake = {
     .release = sio_release,
     .routes = pytake_routes,
     .route_count = sizeof(pytake_routes) / sizeof(pytake_routes[0]),
+    .outlives_requests = true,
     .refuse_path = pytake_refuse_path,
 };
