@@ -42,7 +42,7 @@ void watcher_send_message(struct watcher *w, struct str type, struct str message
 static void send_connected(struct watcher *w)
 {
     char id[UUID_TEXT], at[160];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     uuid_format(w->ws.session.client, id);
     if (buf_add(&b, STR("{\"message\":\"Connected to gamification WebSocket\",\"client_id\":\"")) &&
         buf_add(&b, (struct str){id, UUID_TEXT}) && buf_add(&b, STR("\"}")))
@@ -150,7 +150,7 @@ static void do_subscribe(struct watcher *w, const struct council_command *cmd)
 static void do_ping(struct watcher *w)
 {
     char stamp[STAMP_MAX], at[64];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     size_t n = stamp_write(loop_wall_ms(ws_session_loop(&w->ws)), stamp);
     if (buf_add(&b, STR("{\"timestamp\":")) && buf_add(&b, (struct str){stamp, n}) &&
         buf_add_char(&b, '}'))

@@ -180,7 +180,7 @@ static void job_is_silent(struct job *job)
 {
     const struct endpoint *e = job->conductor->endpoint;
     char text[160];
-    struct buf b = {.p = text, .cap = sizeof(text), .max = sizeof(text)};
+    struct buf b = buf_on(text, sizeof(text));
     lock(job->conductor);
     bool taken = job->first + job->count > 0;
     job->finishing = true;
@@ -294,7 +294,7 @@ enum job_made job_make(struct conductor *c, struct hub *hub, struct str tenant,
 struct job *job_find(struct conductor *c, struct str tenant, struct str id)
 {
     char at[NAME_BYTES_MAX + 1 + JOB_ID_TEXT];
-    struct buf key = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf key = buf_on(at, sizeof(at));
     if (!buf_add(&key, tenant) || !buf_add_char(&key, '\0') || !buf_add(&key, id))
         return NULL;
     lock(c);
@@ -349,7 +349,7 @@ void job_publish(struct hub *hub, struct str tenant, struct str id, struct str t
 void job_publish_error(struct hub *hub, struct str tenant, struct str id, const char *message)
 {
     char at[1024];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     struct json_writer w;
     json_writer_init(&w, &b);
     json_open_object(&w);

@@ -120,7 +120,7 @@ static void ingest_gone(struct http_request *r, void *ctx)
 static void reply_broadcast(struct http_request *r, const struct ingest *in)
 {
     char at[512];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     bool ok = buf_add(&b, STR("{\"success\":true,\"message\":\"Event ")) &&
               buf_add(&b, (struct str){in->type, in->type_n}) &&
               buf_add(&b, STR(" broadcasted\",\"clients_count\":")) &&

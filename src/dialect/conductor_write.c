@@ -93,7 +93,7 @@ static bool encode(const struct encoding *e, struct str channel, const struct pu
     char *at = pool_alloc(most);
     if (at == NULL)
         return false;
-    struct buf frame = {.p = at, .cap = most, .max = most};
+    struct buf frame = buf_on(at, most);
     bool ok = frame_write(&frame, p->type, p->data, p->time_ms) &&
               ws_encoding_frame(e, buf_str(&frame), out);
     pool_free(at);
@@ -111,7 +111,7 @@ const struct encoding *conductor_encoding(const struct framing *f)
 void reply_detail(struct http_request *r, unsigned status, struct str text)
 {
     char at[1024];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     bool ok =
         buf_add(&b, STR("{\"detail\":")) && json_write_string(&b, text) && buf_add_char(&b, '}');
     http_reply(r, status, STR("application/json"), ok ? buf_str(&b) : STR("{}"), STR_NONE);
@@ -120,7 +120,7 @@ void reply_detail(struct http_request *r, unsigned status, struct str text)
 void reply_invalid(struct http_request *r, struct str kind, struct str where, struct str message)
 {
     char at[1024];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     struct json_writer w;
     json_writer_init(&w, &b);
     json_open_object(&w);
