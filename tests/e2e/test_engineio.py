@@ -11,6 +11,7 @@ import itertools
 import json
 import random
 import signal
+import ssl
 import threading
 import zlib
 
@@ -18,6 +19,8 @@ import aiohttp
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+
+from certs import make_certificate
 
 ECHO = """loops: 3
 endpoints: [{path: /echo, dialect: echo}]
@@ -33,9 +36,11 @@ SEPARATOR = "\x1e"
 class Line:
     """A connection that is kept."""
 
-    def __init__(self, server, path="/engine.io/"):
+    def __init__(self, server, path="/engine.io/", tls=None):
         self.server, self.path = server, path
-        self.conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        self.conn = (
+            http.client.HTTPConnection("127.0.0.1", server.port, timeout=30) if tls is None
+            else http.client.HTTPSConnection("127.0.0.1", server.tls_port, timeout=30, context=tls))
 
     def begin(self, method, query, body=None, headers=None):
         self.conn.request(method, f"{self.path}?{query}", body, headers or {})
@@ -338,6 +343,35 @@ def test_requests_come_in_anywhere(server):
     for line in lines:
         line.close()
     assert 12 <= connections <= 60
+
+
+def test_connections_with_tls_go_to_other_loops(start_recado, tmp_path):
+    cert, key = make_certificate(tmp_path, "localhost")
+    server = start_recado(f"""listen:
+  - 127.0.0.1:PORT
+  - {{address: "127.0.0.1:0", tls: {{cert: {cert}, key: {key}}}}}
+""" + ECHO)
+    server.tls_port = int(server.wait_log(r"https://127.0.0.1:(\d+)").group(1))
+    tls = ssl.create_default_context(cafile=cert)
+    lines = [Line(server, tls=tls) for _ in range(8)]
+    sessions = []
+    for _ in range(6):
+        session = Polling(server)
+        session.lines = lines
+        sessions.append(session)
+    for turn in range(6):
+        for session in sessions:
+            message = f"4{turn}" + "x" * 20000 * (turn % 2)
+            assert session.post(message) == (200, "ok")
+            assert session.poll() == (200, message)
+    for session in sessions:
+        url = f"wss://127.0.0.1:{server.tls_port}/engine.io/?EIO=4&transport=websocket"
+        with connect(f"{url}&sid={session.sid}", ssl=tls) as ws:
+            ws.send("2probe")
+            assert ws.recv() == "3probe"
+            ws.send("5")
+            ws.send("4" + "y" * 100000)
+            assert ws.recv() == "4" + "y" * 100000
 
 
 # ---- publications ----
