@@ -243,8 +243,11 @@ static void ops_resync(struct session *s, struct subscription *sub, struct publi
 static void ops_bury(struct session *s)
 {
     struct watcher *w = watcher_of(ws_session_of(s));
-    free(w->topics);
+    pthread_mutex_lock(&w->conductor->lock); // the connection, and its place in the council, may
+    struct topics *topics = w->topics;       // still be there
     w->topics = NULL;
+    pthread_mutex_unlock(&w->conductor->lock);
+    free(topics);
     ws_session_bury(s);
 }
 

@@ -50,7 +50,7 @@ static bool is_object(struct str body)
 static void reply_started(struct http_request *r, struct str id)
 {
     struct buf b;
-    struct str path = r->raw_path; // it ends in "-execute"
+    struct str path = r->path; // it ends in "-execute"
     buf_init(&b, path.n * 6 + 512);
     bool ok = buf_add(&b, STR("{\"job_id\":\"")) && buf_add(&b, id) &&
               buf_add(&b, STR("\",\"status\":\"started\",\"stream_url\":"));

@@ -24,9 +24,12 @@ size_t stamp_write(int64_t wall_ms, char at[STAMP_MAX])
 /* In JSON a raw line end can only stand between two tokens. */
 static void flatten(struct buf *out, size_t from)
 {
-    for (size_t i = from; i < out->len; i++) {
-        if (out->p[i] == '\n' || out->p[i] == '\r')
-            out->p[i] = ' ';
+    static const char ends[] = {'\n', '\r'};
+    char *end = out->p + out->len;
+    for (size_t i = 0; i < sizeof(ends); i++) {
+        char *at = out->p + from;
+        while ((at = memchr(at, ends[i], (size_t)(end - at))) != NULL)
+            *at++ = ' ';
     }
 }
 
