@@ -378,6 +378,22 @@ async def test_limit(start_recado):
     assert stats(server)["total_connections"] == 6
 
 
+async def test_a_thousand_is_the_limit_unless_configured(start_recado):
+    server = start_recado("loops: 2")
+    clients = []
+    while len(clients) < 1000:
+        clients += await asyncio.gather(
+            *(notifications(server, compression=None) for _ in range(50)))
+    async with websockets.connect(server.ws("/ws/notifications"), proxy=None) as ws:
+        with pytest.raises(websockets.ConnectionClosed):
+            await get(ws)
+        assert (ws.close_code, ws.close_reason) == (1013, "Limite de conexoes atingido")
+    assert broadcast(server, {"event_type": "notification", "data": {}}) == 1000
+    ids = {check(await get(ws), "notification", {}) for ws in clients}
+    assert len(ids) == 1
+    assert stats(server)["total_messages_sent"] == 2000
+
+
 async def test_message_limit(start_recado):
     server = start_recado("loops: 2")
     for deflate in None, "deflate":
