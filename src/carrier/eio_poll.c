@@ -181,6 +181,9 @@ void eio_poll_begin(struct eio_session *s, struct http_request *r)
         eio_reply_payload(s->eio, empty, STR("6"));
         return;
     }
+    /* It may wait for long, and a browser's head is larger than a session. */
+    static const struct str kept[] = {{"Origin", 6}, {"Accept-Encoding", 15}};
+    http_keep_only(r, kept, sizeof(kept) / sizeof(kept[0]));
     r->gone = poll_gone;
     r->gone_ctx = s;
     outlet_unblock(&s->outlet);
