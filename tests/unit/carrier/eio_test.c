@@ -221,6 +221,14 @@ static void compresses_long_answers(void **state)
     publish_next(5000);
     assert_int_equal(poll_now(&p), 200);
     assert_int_equal(p.get.got.len, 5004);
+    client_ask(&p.get, "GET", p.query, // and one that was asked for long before
+               "X-Much: aaaa\r\nOrigin: https://a.example\r\nAccept-Encoding: deflate\r\n",
+               STR_NONE);
+    turns(5);
+    publish_next(5000);
+    assert_int_equal(client_wait(&p.get), 200);
+    assert_true(head_has(&p.get, "Content-Encoding: deflate\r\n") && p.get.got.len < 100);
+    assert_true(head_has(&p.get, "Access-Control-Allow-Origin: https://a.example\r\n"));
     poller_close(&p);
     world_end();
 }
