@@ -313,6 +313,8 @@ static bool add_token(struct buf *out, const struct scan *s, struct str text, si
 
 bool orq_syntax_write(struct buf *out, struct str text)
 {
+    if (text.n == 0)
+        text = STR(""); // that has an address
     struct scan s = {.p = text.p, .end = text.p + text.n, .start = text.p};
     if (!buf_add(out, STR("SyntaxError: ")))
         return false;
