@@ -392,8 +392,10 @@ async def test_too_long_and_not_text(start_recado):
     assert ws.close_code == 1009
 
 
-def test_unknown_paths(start_recado):
-    server = start_recado()
+@pytest.mark.parametrize("config", [
+    "", 'listen: [{address: "127.0.0.1:PORT", dialect: orquestrador}]'])
+def test_unknown_paths(start_recado, config):
+    server = start_recado(config)
     for path in "/ws/", "/ws/other", "/wss", "/ws%2F", "/nothing?x=1":
         assert raw(server, path) == REFUSED, path
     assert server.get("/ws/")[0] == 404
