@@ -72,8 +72,7 @@ static void do_disconnect(struct bridge *b, struct bridge_message *m, struct str
 static bool take_room(struct bridge_message *m, struct str nsp, struct str *ret,
                       struct buf *channel)
 {
-    struct bridge_names room;
-    room.count = 0;
+    struct bridge_names room = {.count = 0};
     if (bridge_is_null(m->room) || !bridge_take_name(m, m->room, &room) ||
         !bridge_is_word(room.all[0]))
         return bridge_wrong(m, "room: must be a name without spaces");
