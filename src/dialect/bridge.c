@@ -106,7 +106,7 @@ static void do_close_room(struct bridge *b, struct bridge_message *m, struct str
     char at[CHANNEL_NAME_MOST];
     struct buf channel = buf_on(at, sizeof(at));
     struct bridge_tenants ts;
-    struct str room;
+    struct str room = STR_NONE;
     if (!take_room(m, nsp, &room, &channel))
         return;
     bridge_tenants_find(b, BRIDGE_ROOM, nsp, room, &ts);
