@@ -390,6 +390,9 @@ class BackEnd(http.server.ThreadingHTTPServer):
         self.answer, self.asked = answer, []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, *args):
+        pass  # the server may be gone when the answer comes
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
