@@ -37,7 +37,8 @@ struct eio_options {
     uint32_t payload_max_bytes; // of a message, and of the body of a polling request
     uint32_t out_max_bytes;     // own bytes waiting for the client
     uint32_t sessions_max;      // on each loop; 0: a million
-    struct ws_options ws;       // without pings of its own; binary must be allowed
+    bool as_python;       // where the reference servers of JavaScript and Python answer differently
+    struct ws_options ws; // without pings of its own; binary must be allowed
 };
 
 /* All sessions of an endpoint, on every loop. */
