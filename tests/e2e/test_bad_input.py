@@ -1,7 +1,8 @@
-"""What each dialect does with what it cannot understand, as tables: wrong types, missing fields, deep
-nesting, frames of 10 MB, invalid UTF-8, the wrong order, packets of another dialect. A row says what
-is sent and what the client hears. After every row the connection still answers, or has ended in the
-way the row says; the server is healthy, and a well-behaved client of the same dialect receives."""
+"""What each dialect does with what it cannot understand, as tables: wrong types, missing fields,
+deep nesting, frames of 10 MB, invalid UTF-8, the wrong order, packets of another dialect. A row
+says what is sent and what the client hears. After every row the connection still answers, or has
+ended in the way the row says; the server is healthy, and a well-behaved client of the same dialect
+receives."""
 
 import json
 import re
@@ -203,7 +204,8 @@ BAD_UTF8 = [b"\xff", b'{"type":"\xc3"}', b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x9
 TABLES = {
     "orquestrador": [
         *rows(ORQ_BROKEN, *NOT_JSON, "null", "ping"),
-        *rows(ORQ_UNKNOWN, *NO_COMMAND, *(PACKETS[d] for d in ("agents", "plataforma", "conductor"))),
+        *rows(ORQ_UNKNOWN, *NO_COMMAND, PACKETS["agents"], PACKETS["plataforma"],
+              PACKETS["conductor"]),
         *rows(ORQ_BROKEN, '{"type":"task:subscribe"}', '{"type":"task:subscribe","data":null}',
               '{"type":"task:unsubscribe"}', '{"type":"task:unsubscribe","data":null}',
               '{"type":"chat:send"}', '{"type":"chat:send","data":null}'),
@@ -265,7 +267,8 @@ TABLES = {
         *rows(Says(r'^42\["error",\{"message":"Failed to join conversation"\}\]$'),
               '42["join_conversation","x"]', '42["join_conversation",[1]]',
               '42["join_conversation",null]'),
-        *rows(IGNORED, '42["leave_conversation",{}]', '42["typing_start",{}]', '42["typing_stop",{}]',
+        *rows(IGNORED, '42["leave_conversation",{}]', '42["typing_start",{}]',
+              '42["typing_stop",{}]',
               '42["ping",1]', '42["nonsense"]', '42["nonsense",{"a":1}]', '427["nonsense"]',
               '42["PING"]', "3", '437[]', '42/nobody,["a"]', '43/nobody,7[]'),
         # What is no packet ends the session, as the protocol says.
@@ -315,7 +318,8 @@ BINARIES = {  # a message that is not text, though it would be a command
 
 def all_rows():
     for name, expected in BINARIES.items():
-        yield pytest.param(name, BINARY, DOORS[name].ping or '42["x"]', expected, id=f"{name}: binary")
+        message = DOORS[name].ping or '42["x"]'
+        yield pytest.param(name, BINARY, message, expected, id=f"{name}: binary")
     for name, table in TABLES.items():
         for message, expected in table:
             yield pytest.param(name, TEXT, message, expected, id=f"{name}: {shown(message)!r}")
@@ -349,7 +353,8 @@ def still_well(server, door):
     """Somebody who did nothing wrong, before and after."""
     assert server.get("/healthz/ready")[0] == 200
     with door.open(server) as good:
-        answer = server.api("publish", {**door.event, "data": {"level": "error", "message": "fine"}})
+        data = {"level": "error", "message": "fine"}
+        answer = server.api("publish", {**door.event, "data": data})
         assert "error" not in answer, answer
         if door.received is not None:
             assert hear_until(good, door.received) == []

@@ -1,5 +1,5 @@
-"""The pages say what is so: their requests to the server API are made as they are written, and their
-pieces of configuration are checked. Only the address is another."""
+"""The pages say what is so: their requests to the server API are made as they are written, and
+their pieces of configuration are checked. Only the address is another."""
 
 import re
 import subprocess
@@ -46,10 +46,10 @@ endpoints:
         assert '"error"' not in done.stdout, f"{block}\n{done.stdout}"
 
 
-CONFIGURATIONS = [(page, n) for page in PAGES for n in range(len(blocks(page, "yaml")))]
+PIECES = [(page, n) for page in PAGES for n in range(len(blocks(page, "yaml")))]
 
 
-@pytest.mark.parametrize("page, n", CONFIGURATIONS, ids=[f"{p.name} {n}" for p, n in CONFIGURATIONS])
+@pytest.mark.parametrize("page, n", PIECES, ids=[f"{page.name} {n}" for page, n in PIECES])
 def test_configuration_is_understood(cli, tmp_path, page, n):
     """What makes it whole on other machines (secrets in files, addresses) is put in its place."""
     text = re.sub(r"file:/\S+?(?=[\"\s,}\]]|$)", KEY, blocks(page, "yaml")[n], flags=re.M)
