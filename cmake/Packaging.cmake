@@ -6,7 +6,8 @@ install(FILES packaging/grafana-dashboard.json packaging/recado.service packagin
 # The folders stay, so that the pages' links to each other lead somewhere.
 install(FILES LICENSE README.md README.pt-BR.md CONTRIBUTING.md
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING
+    PATTERN "*.md" PATTERN "*.yaml")
 install(FILES packaging/grafana-dashboard.json DESTINATION ${CMAKE_INSTALL_DOCDIR}/packaging)
 
 # The places of a system's own package; `make install` leaves them alone.

@@ -10,7 +10,7 @@ import math
 import os
 import subprocess
 
-from .servers import DIALECTS, PATHS, Trouble
+from .servers import DIALECTS, PATHS, SOCKETIO, Trouble
 
 MORE_S = 90  # for connecting thousands of clients to a slow server
 
@@ -56,7 +56,7 @@ class Fan:
     def command(self, server, running, work):
         if work.tls:
             raise Trouble("fan does not speak TLS")
-        if server.protocol in DIALECTS or work.http:
+        if server.protocol in (*DIALECTS, SOCKETIO) or work.http:
             raise Trouble("fan speaks no dialects")
         sub, pub = PATHS[server.protocol]
         mode = {"fanout": "fan", "echo": "echo", "connections": "idle"}[work.mode]
@@ -104,7 +104,8 @@ class Own:
         sub, pub = PATHS[server.protocol]
         # A message on a WebSocket publishes with Nchan too.
         protocol = "plain" if server.protocol == "nchan" else server.protocol
-        c = [self.path, "bench", work.mode, base + (server.echo if work.mode == "echo" else sub),
+        path = server.echo if work.mode == "echo" else sub.replace("{transport}", work.transport)
+        c = [self.path, "bench", work.mode, base + path,
              "--connections", str(work.subs), "--time", f"{work.time_s * 1000:.0f}ms",
              "--pid", str(running.pid), "--json"]
         if work.tls and self.checks_certificates():

@@ -21,6 +21,7 @@ START_S = 15
 STOP_S = 3
 PROTOCOLS = ("native", "plain", "socketio", "nchan")
 DIALECTS = ("orquestrador", "agents", "pytake", "plataforma", "conductor")
+SOCKETIO = "socketio-broadcast"  # the dialect socketio, where configs/recado.yaml has it
 COMMON = ("fanout", "peers", "rate", "stall", "deflate", "echo", "idle", "loops")
 PATHS = {  # protocol: where subscribers and publishers connect
     "native": ("/connection/websocket", "/connection/websocket"),
@@ -28,6 +29,7 @@ PATHS = {  # protocol: where subscribers and publishers connect
     "socketio": ("/socket.io/?EIO=4&transport=websocket",) * 2,
     "nchan": ("/sub/bench", "/pub/bench"),
     **{name: ("", "") for name in DIALECTS},  # the generator knows
+    SOCKETIO: ("/live/?EIO=4&transport={transport}", ""),
 }
 
 
@@ -74,6 +76,8 @@ def known(recado):
     return [
         Server("recado", serve, 8100, "native", needs=recado, echo="/echo", deflate=(),
                groups=COMMON + ("dialects", "sessions")),
+        Server("recado-socketio", serve, 8100, SOCKETIO, needs=recado, polls=True,
+               groups=("dialects", "polling", "sessions")),
     ] + [
         Server(f"recado-{name}", serve, 8100, name, needs=recado, polls=name == "pytake",
                groups=("dialects", "sessions") + (("polling",) if name == "pytake" else ()),

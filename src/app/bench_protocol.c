@@ -87,6 +87,14 @@ static const struct preset presets[] = {
      .tail = "]",
      .pong = "3",
      .polls = true},
+    // Recado's own: everybody in the namespace, and nobody joins anything.
+    {.name = "socketio-broadcast",
+     .path = "/socket.io/?EIO=4&transport=$transport",
+     .subscribe = {">40~{\"token\":$token}~", "<40{"},
+     .pong = "3",
+     .channel = "socketio:/",
+     .type = "msg",
+     .polls = true},
     {.name = "pytake",
      .path = "/socket.io/?EIO=4&transport=$transport",
      .subscribe = {">40~{\"token\":$token}~", "<40{",
@@ -217,9 +225,10 @@ const char *bench_protocol_choose(struct bench *b, const char *name, const struc
         if (strcmp(presets[i].name, name) != 0)
             continue;
         if (w->polling && !presets[i].polls)
-            return "--transport polling is for socketio and pytake";
+            return "--transport polling is for the Socket.IO ones: socketio, socketio-broadcast, "
+                   "pytake";
         return set_preset(b, &presets[i], *w) ? NULL : "the channel, token or key is too long";
     }
-    return "--protocol should be native, plain, socketio, pytake, orquestrador, agents, "
-           "plataforma or conductor";
+    return "--protocol should be native, plain, socketio, socketio-broadcast, pytake, "
+           "orquestrador, agents, plataforma or conductor";
 }

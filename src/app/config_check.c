@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/config_priv.h"
+#include "cluster/redis.h"
 #include "net/addr.h"
 
 enum { SECRET_SHORT_BYTES = 32, PATH_TEXT_MAX = 128, EXPLANATION_MAX = 512 };
@@ -193,6 +194,12 @@ static void judge_urls(struct loader *l)
         complain_at(l, "store", "write it as sqlite:FILE, mysql://.., postgres://.. or memory");
     if (!str_eq(c->cluster, STR("local")) && !scheme_is(c->cluster, clusters, 2))
         complain_at(l, "cluster", "write it as local or redis://HOST:6379/0");
+    struct redis_address redis;
+    const char *why;
+    if (c->bridge.redis.n > 0 && !redis_address_parse(c->bridge.redis, &redis, &why))
+        complain_at(l, "bridge.redis", why);
+    if (!str_eq(c->bridge.tenant, STR("*")) && !tenant_name_ok(c->bridge.tenant))
+        complain_at(l, "bridge.tenant", "must be at most 255 bytes of UTF-8 without spaces");
     if (c->llm_url.n > 0 && !scheme_is(c->llm_url, webs, 2))
         complain_at(l, "llm.url", "write it as http://.. or https://..");
 }

@@ -1,7 +1,7 @@
 /*
  * server.c - everything wired, in a written order:
  *   file limit, admission, loops with their HTTP clients, hub, routers (API, health, metrics,
- *   dialects, console), HTTP servers, doors.
+ *   dialects, console), HTTP servers, the bridge, doors.
  * server_life.c starts the threads, and takes all apart in the reverse order.
  */
 #include "app/server.h"
@@ -243,7 +243,7 @@ struct server *server_create(struct config *config, struct buf *ret_why)
         !storage_open(s, ret_why))
         goto fail;
     describe(s);
-    if (!make_routers(s, ret_why) || !make_http(s) || !doors_open(s, ret_why))
+    if (!make_routers(s, ret_why) || !make_http(s) || !bridging_make(s) || !doors_open(s, ret_why))
         goto fail;
     return s;
 fail:

@@ -64,6 +64,7 @@ struct server {
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
+    struct bridging *bridging; // NULL: there is none
     struct api api;
     struct metrics_source figures;
     struct door *doors;
@@ -100,6 +101,10 @@ bool storage_open(struct server *s, struct buf *ret_why);
 void endpoints_drop(struct server *s);
 /* Before the loops run: the monitor, where a dialect needs one. False: no memory or no thread. */
 bool figures_start(struct server *s);
+/* From Redis, where one is configured. False: no memory. */
+bool bridging_make(struct server *s);
+void bridging_stop(struct server *s); // the loops have ended
+void bridging_drop(struct server *s); // and so has the hub
 bool doors_open(struct server *s, struct buf *ret_why);
 void doors_close(struct server *s);
 bool doors_reload_tls(struct server *s, struct buf *ret_why);

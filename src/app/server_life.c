@@ -241,7 +241,8 @@ void server_destroy(struct server **sp)
         return;
     monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
     server_stop(s);
-    store_close(&s->store);
+    bridging_stop(s);
+    store_stop(s->store); // commits what is waiting; what is asked for now is refused
     settle_loops(s);
     for (unsigned i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
@@ -257,6 +258,8 @@ void server_destroy(struct server **sp)
     http_router_destroy(&s->routers[1]);
     endpoints_drop(s);
     node_destroy(&s->node);
+    store_close(&s->store);
+    bridging_drop(s);
     for (unsigned i = 0; i < s->worker_count; i++)
         loop_destroy(&s->workers[i].loop);
     free(s->clients);

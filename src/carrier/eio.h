@@ -37,7 +37,8 @@ struct eio_options {
     uint32_t payload_max_bytes; // of a message, and of the body of a polling request
     uint32_t out_max_bytes;     // own bytes waiting for the client
     uint32_t sessions_max;      // on each loop; 0: a million
-    struct ws_options ws;       // without pings of its own; binary must be allowed
+    bool as_python;       // where the reference servers of JavaScript and Python answer differently
+    struct ws_options ws; // without pings of its own; binary must be allowed
 };
 
 /* All sessions of an endpoint, on every loop. */
@@ -53,9 +54,9 @@ void eio_destroy(struct eio **ep);
 typedef bool eio_open_fn(struct carrier *c, const struct http_request *r, void *ctx);
 
 /* Answers any request for the endpoint, whatever its method: the routes must let all of them
- * through. Answers name any Origin back (CORS): whoever wants fewer refuses before this call. open
- * is called from inside only. A request for a session of another loop is handed to its route once
- * more, over there. */
+ * through. r's strings are gone after this. Answers name any Origin back (CORS): whoever wants
+ * fewer refuses before this call. open is called from inside only. A request for a session of
+ * another loop is handed to its route once more, over there. */
 void eio_handle(struct http_request *r, struct eio *e, eio_open_fn *open, void *ctx);
 
 /* Appends one message as the bytes that carry it on a WebSocket, to be appended to a feed. f: the

@@ -192,6 +192,8 @@ static void get(struct asked *a, struct eio_session *s)
     if (a->upgrade && a->transport == TRANSPORT_WEBSOCKET) {
         if (s->state == EIO_POLLING && s->ws == NULL)
             eio_ws_try(s, a->r);
+        else if (a->eio->options.as_python)
+            refuse(a, 400, STR("Bad Request"));
         else
             eio_ws_turn_away(a->eio, a->r);
     } else if (s->state == EIO_WEBSOCKET || a->upgrade || a->transport == TRANSPORT_WEBSOCKET) {
@@ -236,7 +238,10 @@ static void post(struct asked *a, struct eio_session *s)
         return;
     }
     payload_in(s, body);
-    http_reply(a->r, 200, STR("text/html"), STR("ok"), STR_NONE);
+    if (a->eio->options.as_python)
+        http_reply(a->r, 200, STR("text/plain"), STR("OK"), STR_NONE);
+    else
+        http_reply(a->r, 200, STR("text/html"), STR("ok"), STR_NONE);
 }
 
 static void go_on(struct asked *a)
@@ -281,6 +286,11 @@ static void reply_options(struct http_request *r)
     buf_fini(&extra);
 }
 
+static void refuse_method(struct http_request *r)
+{
+    http_reply(r, 405, STR("text/plain"), STR("Method Not Found"), STR_NONE);
+}
+
 void eio_handle(struct http_request *r, struct eio *e, eio_open_fn *open, void *ctx)
 {
     struct asked a;
@@ -291,14 +301,18 @@ void eio_handle(struct http_request *r, struct eio *e, eio_open_fn *open, void *
     }
     asked_read(&a, r, e);
     bool known = r->method == HTTP_GET || r->method == HTTP_POST;
-    if (a.transport == TRANSPORT_UNKNOWN || (a.transport == TRANSPORT_NONE && !a.has_id))
+    if (a.transport == TRANSPORT_NONE && e->options.as_python)
+        a.transport = TRANSPORT_POLLING;
+    if (!known && e->options.as_python)
+        refuse_method(r);
+    else if (a.transport == TRANSPORT_UNKNOWN || (a.transport == TRANSPORT_NONE && !a.has_id))
         refuse(&a, 400, STR("Invalid transport"));
     else if (http_query_count(r, STR("j")) > 0) // JSONP is for browsers that are no more
         refuse(&a, 400, STR("Bad Request"));
     else if (!a.has_id)
         begin(&a, open, ctx);
     else if (!known)
-        http_reply(r, 405, STR("text/plain"), STR("Method Not Found"), STR_NONE);
+        refuse_method(r);
     else
         go_on(&a);
 }

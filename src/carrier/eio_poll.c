@@ -88,7 +88,7 @@ void eio_poll_end(struct eio_session *s, enum eio_type last)
 /* ---- frames of the feeds ---- */
 
 /* False: no memory. */
-static bool take_cursor(struct cursor *c, struct buf *payload)
+static bool take_cursor(struct cursor *c, struct buf *payload, uint64_t *frames)
 {
     uint64_t at = c->next;
     struct piece p;
@@ -100,22 +100,26 @@ static bool take_cursor(struct cursor *c, struct buf *payload)
         if (!eio_payload_add(payload, (struct str){p.chunk->bytes + p.start, p.end - p.start}))
             return false;
         cursor_advance(c, p.chunk, p.next);
+        *frames += p.count;
     }
     return true;
 }
 
 /* In a circle: no channel with much to say keeps the others from being heard. */
-static bool take_feeds(struct sink *s, struct buf *payload)
+static bool take_feeds(struct outlet *o, struct buf *payload)
 {
+    struct sink *s = &o->sink;
+    uint64_t frames = 0;
     struct cursor *c = s->first != NULL ? s->first : s->cursors;
     for (uint32_t i = 0; i < s->cursor_count && payload->len < EIO_POLL_BYTES; i++) {
         if (cursor_overrun(c))
             s->has_lost = true;
-        else if (cursor_behind(c) && !take_cursor(c, payload))
+        else if (cursor_behind(c) && !take_cursor(c, payload, &frames))
             return false;
         c = c->next_in_sink != NULL ? c->next_in_sink : s->cursors;
     }
     s->first = c;
+    outlet_count_frames(o, frames);
     return true;
 }
 
@@ -141,7 +145,7 @@ static void outlet_visited(struct outlet *o)
     if (s->poll == NULL || s->state != EIO_POLLING)
         return; // it has ended over that
     struct buf *payload = scratch_take(s);
-    if (!take_own(s, payload) || (!o->sink.held && !take_feeds(&o->sink, payload)))
+    if (!take_own(s, payload) || (!o->sink.held && !take_feeds(o, payload)))
         eio_end(s, CLOSE_INTERNAL, EIO_CLOSE);
     else if (payload->len > 0)
         eio_reply_payload(s->eio, poll_release(s), buf_str(payload));
@@ -181,6 +185,9 @@ void eio_poll_begin(struct eio_session *s, struct http_request *r)
         eio_reply_payload(s->eio, empty, STR("6"));
         return;
     }
+    /* It may wait for long, and a browser's head is larger than a session. */
+    static const struct str kept[] = {{"Origin", 6}, {"Accept-Encoding", 15}};
+    http_keep_only(r, kept, sizeof(kept) / sizeof(kept[0]));
     r->gone = poll_gone;
     r->gone_ctx = s;
     outlet_unblock(&s->outlet);

@@ -111,7 +111,7 @@ static void log_failure(struct redis_subscriber *s)
     if (s->logged_ms != 0 && now_ms - s->logged_ms < LOG_EVERY_MS)
         return;
     s->logged_ms = now_ms;
-    log_warn("%s: redis %s:%s: %s; what is published there is lost until it is back",
+    log_warn("%s: redis %s:%u: %s; what is published there is lost until it is back",
              s->options.name, s->options.address.host, s->options.address.port, s->why);
 }
 
@@ -165,7 +165,7 @@ static void follows_one_more(struct redis_subscriber *s)
     s->retry_ms = RETRY_MIN_MS;
     s->logged_ms = 0;
     atomic_store(&s->ready, true);
-    log_info("%s: listening at redis %s:%s", s->options.name, s->options.address.host,
+    log_info("%s: listening at redis %s:%u", s->options.name, s->options.address.host,
              s->options.address.port);
 }
 
@@ -242,7 +242,7 @@ static void ask(struct redis_subscriber *s)
 
 static void connect_to(struct redis_subscriber *s, const char *ip)
 {
-    redisAsyncContext *c = redisAsyncConnect(ip, atoi(s->options.address.port));
+    redisAsyncContext *c = redisAsyncConnect(ip, s->options.address.port);
     if (c == NULL || c->err != 0) {
         note_why(s, c != NULL ? c->errstr : "out of memory");
         if (c != NULL)

@@ -18,7 +18,7 @@
  * Messages know no databases: the number is checked and has no further meaning. */
 struct redis_address {
     char host[256]; // without the brackets of IPv6
-    char port[6];
+    uint16_t port;
     char user[256], password[512]; // "": none
     unsigned database;
 };

@@ -3,8 +3,6 @@
  */
 #include "cluster/redis.h"
 
-#include <stdio.h>
-
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -82,7 +80,7 @@ static bool read_place(struct str place, struct redis_address *ret)
     uint64_t number = 6379;
     if (port.n > 0 && (!str_to_u64(port, &number) || number == 0 || number > 65535))
         return false;
-    snprintf(ret->port, sizeof(ret->port), "%u", (unsigned)number);
+    ret->port = (uint16_t)number;
     return decode(host.n > 0 ? host : STR("localhost"), ret->host, sizeof(ret->host));
 }
 

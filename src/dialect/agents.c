@@ -6,7 +6,8 @@
  *
  * Always true between two calls:
  *   I1. a session follows channels of its own tenant only, and they were chosen here.
- *   I2. every session that was opened is counted in exactly one organization until it is closed.
+ *   I2. nothing but a pong is sent before the welcome, and then every event is.
+ *   I3. every session that was opened is counted in exactly one organization until it is closed.
  */
 #include "dialect/agents.h"
 
@@ -16,6 +17,7 @@
 #include "base/map.h"
 #include "base/pool.h"
 #include "dialect/ws_session.h"
+#include "hub/filter.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -45,6 +47,8 @@ struct registry {
 struct agent {
     struct ws_session ws;
     struct organization *organization; // NULL: not counted
+    char *asked;                       // its name as the client said it; NULL: the tenant's
+    bool welcomed;
 };
 
 static struct organization *organization_find(struct registry *g, struct str name)
@@ -247,23 +251,61 @@ static void agent_resync(struct session *s, struct subscription *sub,
     }
 }
 
-static void subscribed(void *ctx, const struct answer *a)
+/* The client is told that it is connected when that is true on every loop: whoever has read it may
+ * publish at once. */
+static void welcome(struct agent *a)
 {
-    struct ws_session *ws = ctx;
-    if (a->err == ERR_OK)
-        agent_resync(&ws->session, a->subscription, a->publications, a->publication_count);
-    else if (a->err != ERR_EXPIRED)
-        ws_session_end(ws, CLOSE_FULL, 0, STR_NONE);
+    struct ws_session *ws = &a->ws;
+    if (!a->welcomed)
+        send_welcome(ws, a->asked != NULL ? str_from(a->asked) : ws->session.tenant);
+    a->welcomed = true;
 }
 
-static void follow(struct ws_session *ws, struct str channel)
+static bool is_following(struct ws_session *ws, const struct answer *a)
+{
+    if (a->err != ERR_OK && a->err != ERR_EXPIRED)
+        ws_session_end(ws, CLOSE_FULL, 0, STR_NONE);
+    return a->err == ERR_OK && !ws->ending;
+}
+
+static void follow(struct ws_session *ws, struct str channel, struct filter *filter,
+                   answer_fn *done)
 {
     hub_subscribe(&ws->session,
                   &(struct subscribe_params){.channel = channel,
                                              .encoding = &agents_encoding,
+                                             .filter = filter,
                                              .server_side = true,
                                              .authorized = true},
-                  subscribed, ws);
+                  done, ws);
+}
+
+static void organization_followed(void *ctx, const struct answer *a)
+{
+    struct ws_session *ws = ctx;
+    if (!is_following(ws, a))
+        return;
+    welcome(container_of(ws, struct agent, ws));
+    agent_resync(&ws->session, a->subscription, a->publications, a->publication_count);
+}
+
+static void user_followed(void *ctx, const struct answer *a)
+{
+    struct ws_session *ws = ctx;
+    if (!is_following(ws, a))
+        return;
+    if (a->publication_count > 0)
+        welcome(container_of(ws, struct agent, ws));
+    agent_resync(&ws->session, a->subscription, a->publications, a->publication_count);
+    follow(ws, STR("agents"), NULL, organization_followed);
+}
+
+/* Of the user's own channel: nothing comes before the welcome. */
+static bool is_welcomed(void *ctx, const struct publication *p)
+{
+    const struct agent *a = ctx;
+    (void)p;
+    return a->welcomed;
 }
 
 /* "user:" and the id; "": has no name. */
@@ -284,14 +326,23 @@ static void agent_opened(struct ws_session *ws)
         ws_session_end(ws, CLOSE_INTERNAL, 0, STR_NONE);
 }
 
-static void agent_start(struct ws_session *ws, struct str organization)
+/* asked: the organization as the client named it. */
+static void agent_start(struct ws_session *ws, struct str asked)
 {
+    struct agent *a = container_of(ws, struct agent, ws);
     char at[NAME_BYTES_MAX + 8];
     struct str own = user_channel(ws->session.user, at, sizeof(at));
-    send_welcome(ws, organization);
-    follow(ws, STR("agents"));
-    if (own.n > 0)
-        follow(ws, own);
+    bool is_tenant = str_eq(asked, ws->session.tenant);
+    a->asked = is_tenant ? NULL : str_dup(asked);
+    struct filter *gate = own.n > 0 ? filter_call(is_welcomed, a) : NULL;
+    if ((!is_tenant && a->asked == NULL) || (own.n > 0 && gate == NULL)) {
+        filter_destroy(&gate);
+        ws_session_end(ws, CLOSE_INTERNAL, 0, STR_NONE);
+    } else if (own.n > 0) {
+        follow(ws, own, gate, user_followed);
+    } else {
+        follow(ws, STR("agents"), NULL, organization_followed);
+    }
 }
 
 static void agent_closed(struct ws_session *ws)
@@ -299,6 +350,8 @@ static void agent_closed(struct ws_session *ws)
     struct agent *a = container_of(ws, struct agent, ws);
     if (a->organization != NULL)
         organization_leave(ws->endpoint->shared, a->organization);
+    free(a->asked);
+    a->asked = NULL;
 }
 
 static void agent_close_words(enum close_reason reason, unsigned *code, struct str *text)

@@ -9,7 +9,10 @@
  */
 #include "dialect/conductor_priv.h"
 
-enum { REPLY_MAX = 1 << 20, MESSAGE_MAX_BYTES = 16 << 20 };
+enum {
+    COMMAND_NAME_MAX = 4096, // of one that is said back
+    MESSAGE_MAX_BYTES = 16 << 20,
+};
 
 static struct watcher *watcher_of(struct ws_session *ws)
 {
@@ -36,10 +39,13 @@ void watcher_send_message(struct watcher *w, struct str type, struct str message
     buf_fini(&b);
 }
 
-static void send_connected(struct watcher *w)
+static void greet(struct watcher *w)
 {
     char id[UUID_TEXT], at[160];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    if (w->greeted)
+        return;
+    w->greeted = true;
+    struct buf b = buf_on(at, sizeof(at));
     uuid_format(w->ws.session.client, id);
     if (buf_add(&b, STR("{\"message\":\"Connected to gamification WebSocket\",\"client_id\":\"")) &&
         buf_add(&b, (struct str){id, UUID_TEXT}) && buf_add(&b, STR("\"}")))
@@ -64,6 +70,7 @@ static bool own_encode(const struct encoding *e, struct str channel, const struc
     (void)out;
     if (p->kind != EVENT_PUBLICATION)
         return false;
+    greet(w);
     pause_heard(w, p);
     buf_init(&b, p->data.n + 6 * p->type.n + 128);
     if (frame_write(&b, p->type, p->data, p->time_ms))
@@ -72,35 +79,63 @@ static bool own_encode(const struct encoding *e, struct str channel, const struc
     return false;
 }
 
-static void subscribed(void *ctx, const struct answer *a)
+static bool may_go_on(struct watcher *w, const struct answer *a)
 {
-    struct watcher *w = ctx;
     if (a->err != ERR_OK && a->err != ERR_EXPIRED)
         ws_session_end(&w->ws, CLOSE_INTERNAL, 0, STR_NONE);
+    return a->err == ERR_OK && !w->ws.ending;
+}
+
+static void follows_all(void *ctx, const struct answer *a)
+{
+    struct watcher *w = ctx;
+    if (may_go_on(w, a))
+        greet(w);
     session_unref(&w->ws.session);
 }
 
-static void follow(struct watcher *w, struct str channel, const struct encoding *e)
+static void follow_all(struct watcher *w)
 {
     session_ref(&w->ws.session);
     hub_subscribe(&w->ws.session,
-                  &(struct subscribe_params){.channel = channel, .encoding = e, .authorized = true},
-                  subscribed, w);
+                  &(struct subscribe_params){
+                      .channel = STR("gamification"),
+                      .encoding = conductor_encoding(w->ws.carrier->framing),
+                      .authorized = true,
+                      .filter = w->topics != NULL ? filter_call(wants, w) : NULL,
+                  },
+                  follows_all, w);
 }
 
+static void follows_own(void *ctx, const struct answer *a)
+{
+    struct watcher *w = ctx;
+    if (may_go_on(w, a))
+        follow_all(w);
+    session_unref(&w->ws.session);
+}
+
+static void follow_own(struct watcher *w)
+{
+    char name[7 + UUID_TEXT] = "client:";
+    w->own = (struct encoding){.name = "conductor-own", .encode = own_encode, .extra = w};
+    uuid_format(w->ws.session.client, name + 7);
+    session_ref(&w->ws.session);
+    hub_subscribe(&w->ws.session,
+                  &(struct subscribe_params){
+                      .channel = {name, sizeof(name)}, .encoding = &w->own, .authorized = true},
+                  follows_own, w);
+}
+
+/* Nothing is said before it is true: whoever has read "connected" may publish at once. */
 static void opened(struct ws_session *ws)
 {
     struct watcher *w = watcher_of(ws);
-    char name[7 + UUID_TEXT] = "client:";
     w->conductor = ws->endpoint->shared;
-    w->own = (struct encoding){.name = "conductor-own", .encode = own_encode, .extra = w};
     list_init(&w->link);
     list_init(&w->pauses);
-    uuid_format(ws->session.client, name + 7);
     council_join(w);
-    send_connected(w);
-    follow(w, STR("gamification"), conductor_encoding(ws->carrier->framing));
-    follow(w, (struct str){name, sizeof(name)}, &w->own);
+    follow_own(w);
 }
 
 static void closed(struct ws_session *ws)
@@ -147,7 +182,7 @@ static void do_subscribe(struct watcher *w, const struct council_command *cmd)
 static void do_ping(struct watcher *w)
 {
     char stamp[STAMP_MAX], at[64];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     size_t n = stamp_write(loop_wall_ms(ws_session_loop(&w->ws)), stamp);
     if (buf_add(&b, STR("{\"timestamp\":")) && buf_add(&b, (struct str){stamp, n}) &&
         buf_add_char(&b, '}'))
@@ -177,7 +212,9 @@ static void do_other(struct watcher *w, const struct council_command *cmd)
 {
     struct buf b;
     buf_init(&b, cmd->name.n + 64);
-    if (buf_add(&b, STR("Unknown command: ")) && command_name_write(&b, cmd->name))
+    if (cmd->name.n > COMMAND_NAME_MAX)
+        watcher_send_message(w, STR("error"), STR("Unknown command: of many bytes"));
+    else if (buf_add(&b, STR("Unknown command: ")) && command_name_write(&b, cmd->name))
         watcher_send_message(w, STR("error"), buf_str(&b));
     else
         watcher_send_message(w, STR("error"), STR("Invalid JSON"));
@@ -188,6 +225,7 @@ static void message(struct ws_session *ws, struct str payload, bool binary)
 {
     struct watcher *w = watcher_of(ws);
     struct council_command cmd;
+    greet(w); // who does not wait for it is told first all the same
     if (binary || !council_command_read(payload, &cmd)) {
         watcher_send_message(w, STR("error"),
                              binary ? STR("Binary messages are not understood")
@@ -238,8 +276,11 @@ static void ops_resync(struct session *s, struct subscription *sub, struct publi
 static void ops_bury(struct session *s)
 {
     struct watcher *w = watcher_of(ws_session_of(s));
-    free(w->topics);
+    pthread_mutex_lock(&w->conductor->lock); // the connection, and its place in the council, may
+    struct topics *topics = w->topics;       // still be there
     w->topics = NULL;
+    pthread_mutex_unlock(&w->conductor->lock);
+    free(topics);
     ws_session_bury(s);
 }
 

@@ -6,8 +6,8 @@
  *   I2. a record is its council's until either goes: then record->council is NULL, and the record
  *       goes when its tap is gone.
  *
- * The tap is opened by the first who needs it, under the lock: everybody who is told anything after
- * that can rely on it, because its way to the channel's home began before.
+ * The tap is opened by the first who needs it, on his loop: what he does next on that loop (follow
+ * the channel, publish to it) comes to the channel's home behind it.
  */
 #include "dialect/conductor_priv.h"
 

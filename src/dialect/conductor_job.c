@@ -160,12 +160,25 @@ static void job_heard_event(struct tap *t, struct publication *p)
     unlock(job->conductor);
 }
 
-/* The job has ended, or it was cut off: it stays for readers who come later. */
+static void job_tell_started(struct job *job, bool ok)
+{
+    void (*started)(void *, bool) = job->started;
+    job->started = NULL;
+    if (started != NULL)
+        started(job->ctx, ok);
+}
+
+static void job_tap_ready(struct tap *t)
+{
+    job_tell_started(container_of(t, struct job, tap), true);
+}
+
 static void job_tap_gone(struct tap *t)
 {
     struct job *job = container_of(t, struct job, tap);
     struct conductor *c = job->conductor;
-    lock(c);
+    job_tell_started(job, false);
+    lock(c); // it has ended, or was cut off: it stays for readers who come later
     job->tap_gone = true;
     job_end(job);
     if (!job->forgotten)
@@ -174,13 +187,14 @@ static void job_tap_gone(struct tap *t)
     unlock(c);
 }
 
-static const struct tap_kind job_kind = {.heard = job_heard_event, .gone = job_tap_gone};
+static const struct tap_kind job_kind = {
+    .heard = job_heard_event, .ready = job_tap_ready, .gone = job_tap_gone};
 
 static void job_is_silent(struct job *job)
 {
     const struct endpoint *e = job->conductor->endpoint;
     char text[160];
-    struct buf b = {.p = text, .cap = sizeof(text), .max = sizeof(text)};
+    struct buf b = buf_on(text, sizeof(text));
     lock(job->conductor);
     bool taken = job->first + job->count > 0;
     job->finishing = true;
@@ -271,7 +285,7 @@ static enum job_made job_start(struct conductor *c, struct hub *hub, struct job 
 }
 
 enum job_made job_make(struct conductor *c, struct hub *hub, struct str tenant,
-                       char ret_id[JOB_ID_TEXT])
+                       char ret_id[JOB_ID_TEXT], void (*started)(void *ctx, bool ok), void *ctx)
 {
     uint8_t uuid[16];
     uuid_make(uuid);
@@ -281,6 +295,8 @@ enum job_made job_make(struct conductor *c, struct hub *hub, struct str tenant,
     if (job == NULL)
         return JOB_NO_MEMORY;
     job->heard_ms = loop_now_ms(hub_loop(hub));
+    job->started = started;
+    job->ctx = ctx;
     lock(c);
     enum job_made made = job_start(c, hub, job);
     if (made == JOB_MADE) // nothing of it can have come yet: this is its loop
@@ -288,13 +304,15 @@ enum job_made job_make(struct conductor *c, struct hub *hub, struct str tenant,
     else
         job_free(job);
     unlock(c);
+    if (made == JOB_MADE && job->tap.ready)
+        job_tell_started(job, true);
     return made;
 }
 
 struct job *job_find(struct conductor *c, struct str tenant, struct str id)
 {
     char at[NAME_BYTES_MAX + 1 + JOB_ID_TEXT];
-    struct buf key = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf key = buf_on(at, sizeof(at));
     if (!buf_add(&key, tenant) || !buf_add_char(&key, '\0') || !buf_add(&key, id))
         return NULL;
     lock(c);
@@ -349,7 +367,7 @@ void job_publish(struct hub *hub, struct str tenant, struct str id, struct str t
 void job_publish_error(struct hub *hub, struct str tenant, struct str id, const char *message)
 {
     char at[1024];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     struct json_writer w;
     json_writer_init(&w, &b);
     json_open_object(&w);

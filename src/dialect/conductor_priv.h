@@ -100,14 +100,17 @@ struct tap {
     struct encoding encoding;
     struct mail leave;
     atomic_bool leaving;
+    bool opening; // inside tap_open()
+    bool ready;   // it hears whatever is published from here on, by whomever
     const struct tap_kind *kind;
 };
 struct tap_kind {
     void (*heard)(struct tap *t, struct publication *p);
-    void (*gone)(struct tap *t); // the last call, after tap_leave(), or when it could not follow
+    void (*ready)(struct tap *t); // when tap_open() has left it unready; may be NULL
+    void (*gone)(struct tap *t);  // the last call, after tap_leave(), or when it could not follow
 };
-/* t: zeroed. tenant must outlive it. Neither heard() nor gone() is called inside. False: no session
- * is free, and gone() will not come. */
+/* t: zeroed. tenant must outlive it. Nothing of kind is called inside. False: no session is free,
+ * and gone() will not come. */
 bool tap_open(struct tap *t, struct hub *hub, struct str tenant, struct str channel,
               const struct tap_kind *kind);
 /* From any thread, while t is there. */
@@ -148,6 +151,7 @@ struct watcher {
     struct encoding own;     // of the channel client:<id>
     struct list pauses;
     uint32_t pause_count;
+    bool greeted; // it has been sent "connected"
 };
 
 void council_join(struct watcher *w);
@@ -182,8 +186,10 @@ struct job {
     struct timer timer; // silence, then grace, then forgetting
     struct mail evict;
     struct str tenant, id;
-    uint64_t heard_ms; // loop clock: of its newest event
-    bool tap_gone;     // the job's own loop's, as timer and heard_ms
+    uint64_t heard_ms;                   // loop clock: of its newest event
+    bool tap_gone;                       // the job's own loop's, as timer, heard_ms, and
+    void (*started)(void *ctx, bool ok); // NULL: it has been called
+    void *ctx;
     /* Under the lock: */
     struct publication **events; // a ring
     uint32_t head, count, cap;
@@ -196,9 +202,10 @@ struct job {
 };
 
 enum job_made { JOB_MADE, JOB_NO_ROOM, JOB_NO_MEMORY };
-/* A new job that is listened to from here on: what is published behind this call is kept. */
+/* A new job. JOB_MADE: started() is called once, maybe inside. ok: whatever is published from then
+ * on is kept; else it could not be listened to, and is over. */
 enum job_made job_make(struct conductor *c, struct hub *hub, struct str tenant,
-                       char ret_id[JOB_ID_TEXT]);
+                       char ret_id[JOB_ID_TEXT], void (*started)(void *ctx, bool ok), void *ctx);
 /* One reference; NULL: not there. */
 struct job *job_find(struct conductor *c, struct str tenant, struct str id);
 void job_unref(struct job *job);

@@ -47,28 +47,84 @@ static bool is_object(struct str body)
 
 /* ---- POST /api/v1/stream-execute ---- */
 
+/* A job that is about to be listened to; then it is handed over, and the page is told. */
+struct starting {
+    struct http_request *http; // NULL: the peer has gone
+    struct conductor *conductor;
+    struct hub *hub;
+    struct identity who; // tenant and user alone
+    struct str text, body;
+    char id[JOB_ID_TEXT];
+    char bytes[];
+};
+
 static void reply_started(struct http_request *r, struct str id)
 {
-    struct buf b;
-    struct str path = r->raw_path; // it ends in "-execute"
+    struct buf b, url;
+    struct str path = r->path; // it ends in "-execute"
     buf_init(&b, path.n * 6 + 512);
-    bool ok = buf_add(&b, STR("{\"job_id\":\"")) && buf_add(&b, id) &&
-              buf_add(&b, STR("\",\"status\":\"started\",\"stream_url\":"));
-    struct buf url;
     buf_init(&url, path.n + 128);
-    ok = ok && buf_add(&url, (struct str){path.p, path.n - (sizeof("-execute") - 1)}) &&
-         buf_add_char(&url, '/') && buf_add(&url, id) && json_write_string(&b, buf_str(&url)) &&
-         buf_add_char(&b, '}');
+    bool ok = buf_add(&url, (struct str){path.p, path.n - (sizeof("-execute") - 1)}) &&
+              buf_add_char(&url, '/') && buf_add(&url, id);
+    ok = ok && buf_add(&b, STR("{\"job_id\":\"")) && buf_add(&b, id) &&
+         buf_add(&b, STR("\",\"status\":\"started\",\"stream_url\":")) &&
+         json_write_string(&b, buf_str(&url)) && buf_add_char(&b, '}');
     http_reply(r, 200, STR("application/json"), ok ? buf_str(&b) : STR("{}"), STR_NONE);
     buf_fini(&url);
     buf_fini(&b);
 }
 
+static void reply_no_job(struct http_request *r, enum job_made made)
+{
+    reply_detail(r, 503,
+                 made == JOB_NO_ROOM ? STR("Too many jobs are running now; try again later")
+                                     : STR("out of memory"));
+}
+
+static void started(void *ctx, bool ok)
+{
+    struct starting *st = ctx;
+    struct http_request *r = st->http;
+    struct str id = {st->id, sizeof(st->id)};
+    if (ok)
+        job_hand_over(st->conductor, st->hub, &st->who, id, st->text, st->body);
+    if (r != NULL) {
+        r->gone = NULL;
+        if (ok)
+            reply_started(r, id);
+        else
+            reply_no_job(r, JOB_NO_ROOM);
+    }
+    free(st);
+}
+
+static void starting_gone(struct http_request *r, void *ctx)
+{
+    (void)r;
+    ((struct starting *)ctx)->http = NULL; // the job was asked for all the same
+}
+
+static struct starting *starting_make(struct http_request *r, const struct endpoint *e,
+                                      const struct identity *who, struct str text)
+{
+    struct str body = str_trim(r->body);
+    struct starting *st = calloc(1, sizeof(*st) + body.n + who->tenant.n + who->user.n);
+    if (st == NULL)
+        return NULL;
+    char *at = st->bytes;
+    st->http = r;
+    st->conductor = e->shared;
+    st->hub = endpoint_hub(e, r);
+    st->body = str_put(&at, body);
+    st->text = (struct str){st->body.p + (text.p - body.p), text.n};
+    st->who.tenant = str_put(&at, who->tenant);
+    st->who.user = str_put(&at, who->user);
+    return st;
+}
+
 static void execute(struct http_request *r, const struct endpoint *e, const struct identity *who)
 {
-    struct conductor *c = e->shared;
     struct str text;
-    char id[JOB_ID_TEXT];
     if (!is_object(r->body)) {
         reply_not_json(r);
         return;
@@ -78,19 +134,19 @@ static void execute(struct http_request *r, const struct endpoint *e, const stru
                      STR("No text: it is expected in textEntries[0].content, input or command"));
         return;
     }
-    struct hub *hub = endpoint_hub(e, r);
-    switch (job_make(c, hub, who->tenant, id)) {
-    case JOB_NO_ROOM:
-        reply_detail(r, 503, STR("Too many jobs are running now; try again later"));
+    struct starting *st = starting_make(r, e, who, text);
+    if (st == NULL) {
+        reply_no_job(r, JOB_NO_MEMORY);
         return;
-    case JOB_NO_MEMORY:
-        reply_detail(r, 503, STR("out of memory"));
-        return;
-    case JOB_MADE:
-        break;
     }
-    job_hand_over(c, hub, who, (struct str){id, sizeof(id)}, text, str_trim(r->body));
-    reply_started(r, (struct str){id, sizeof(id)});
+    r->gone = starting_gone;
+    r->gone_ctx = st;
+    enum job_made made = job_make(e->shared, st->hub, who->tenant, st->id, started, st);
+    if (made == JOB_MADE)
+        return; // st may be gone
+    r->gone = NULL;
+    free(st);
+    reply_no_job(r, made);
 }
 
 void conductor_execute(struct http_request *r, const struct endpoint *e)
@@ -120,7 +176,7 @@ static void ingest_gone(struct http_request *r, void *ctx)
 static void reply_broadcast(struct http_request *r, const struct ingest *in)
 {
     char at[512];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     bool ok = buf_add(&b, STR("{\"success\":true,\"message\":\"Event ")) &&
               buf_add(&b, (struct str){in->type, in->type_n}) &&
               buf_add(&b, STR(" broadcasted\",\"clients_count\":")) &&

@@ -143,8 +143,8 @@ static void send_publication(struct stream *st, const struct publication *p)
 static void send_lost(struct stream *st, uint64_t lost, int64_t wall_ms)
 {
     char text[96], data[160];
-    struct buf t = {.p = text, .cap = sizeof(text), .max = sizeof(text)};
-    struct buf d = {.p = data, .cap = sizeof(data), .max = sizeof(data)};
+    struct buf t = buf_on(text, sizeof(text));
+    struct buf d = buf_on(data, sizeof(data));
     if (buf_add_u64(&t, lost) && buf_add(&t, STR(" earlier events are not kept any more")) &&
         message_write(&d, buf_str(&t)))
         send_publication(st, &(struct publication){.type = STR("status_update"),

@@ -74,8 +74,11 @@ static bool hear(const struct encoding *e, struct str channel, const struct publ
 static void subscribed(void *ctx, const struct answer *a)
 {
     struct tap *t = ctx;
-    if (a->err != ERR_OK)
+    t->ready = a->err == ERR_OK;
+    if (!t->ready)
         tap_leave(t);
+    else if (!t->opening && t->kind->ready != NULL)
+        t->kind->ready(t);
 }
 
 bool tap_open(struct tap *t, struct hub *hub, struct str tenant, struct str channel,
@@ -89,10 +92,12 @@ bool tap_open(struct tap *t, struct hub *hub, struct str tenant, struct str chan
     sink_init(&t->sink);
     if (!session_open(&t->session, hub, &tap_ops, &t->sink))
         return false;
+    t->opening = true;
     hub_subscribe(
         &t->session,
         &(struct subscribe_params){
             .channel = channel, .encoding = &t->encoding, .authorized = true, .presence_off = true},
         subscribed, t);
+    t->opening = false;
     return true;
 }

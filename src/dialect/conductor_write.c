@@ -24,9 +24,12 @@ size_t stamp_write(int64_t wall_ms, char at[STAMP_MAX])
 /* In JSON a raw line end can only stand between two tokens. */
 static void flatten(struct buf *out, size_t from)
 {
-    for (size_t i = from; i < out->len; i++) {
-        if (out->p[i] == '\n' || out->p[i] == '\r')
-            out->p[i] = ' ';
+    static const char ends[] = {'\n', '\r'};
+    char *end = out->p + out->len;
+    for (size_t i = 0; i < sizeof(ends); i++) {
+        char *at = out->p + from;
+        while ((at = memchr(at, ends[i], (size_t)(end - at))) != NULL)
+            *at++ = ' ';
     }
 }
 
@@ -35,12 +38,18 @@ static struct str type_or_message(struct str type)
     return type.n > 0 ? type : STR("message");
 }
 
+/* The pages read fields of the data without asking whether it is there. */
+static struct str data_or_empty(struct str data)
+{
+    return data.n > 0 && !str_eq(data, STR("null")) ? data : STR("{}");
+}
+
 static bool put_event(struct buf *out, struct str head, struct str type, struct str data,
                       int64_t wall_ms)
 {
     char stamp[STAMP_MAX];
     return buf_add(out, head) && json_write_string(out, type_or_message(type)) &&
-           buf_add(out, STR(",\"data\":")) && buf_add(out, data.n > 0 ? data : STR("{}")) &&
+           buf_add(out, STR(",\"data\":")) && buf_add(out, data_or_empty(data)) &&
            buf_add(out, STR(",\"timestamp\":")) &&
            buf_add(out, (struct str){stamp, stamp_write(wall_ms, stamp)});
 }
@@ -87,7 +96,7 @@ static bool encode(const struct encoding *e, struct str channel, const struct pu
     char *at = pool_alloc(most);
     if (at == NULL)
         return false;
-    struct buf frame = {.p = at, .cap = most, .max = most};
+    struct buf frame = buf_on(at, most);
     bool ok = frame_write(&frame, p->type, p->data, p->time_ms) &&
               ws_encoding_frame(e, buf_str(&frame), out);
     pool_free(at);
@@ -105,7 +114,7 @@ const struct encoding *conductor_encoding(const struct framing *f)
 void reply_detail(struct http_request *r, unsigned status, struct str text)
 {
     char at[1024];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     bool ok =
         buf_add(&b, STR("{\"detail\":")) && json_write_string(&b, text) && buf_add_char(&b, '}');
     http_reply(r, status, STR("application/json"), ok ? buf_str(&b) : STR("{}"), STR_NONE);
@@ -114,7 +123,7 @@ void reply_detail(struct http_request *r, unsigned status, struct str text)
 void reply_invalid(struct http_request *r, struct str kind, struct str where, struct str message)
 {
     char at[1024];
-    struct buf b = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
+    struct buf b = buf_on(at, sizeof(at));
     struct json_writer w;
     json_writer_init(&w, &b);
     json_open_object(&w);

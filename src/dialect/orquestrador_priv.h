@@ -1,12 +1,11 @@
 /* orquestrador_priv.h - what the files of the orchestrator's dialect share.
- * Thread:  the session's loop; readers and writers of text on any.
- * Memory:  what is read are pieces of the message.
- * Failure: writers say false when the buffer has no room. */
+ * Thread:  the session's loop; readers and writers of text, and orq_monitor_tenants(), on any.
+ * Memory:  what is read are pieces of the message; answers that wait are the session's.
+ * Failure: writers say false when the buffer has no room; a session without memory ends. */
 #ifndef DIALECT_ORQUESTRADOR_PRIV_H
 #define DIALECT_ORQUESTRADOR_PRIV_H
 
-#include "base/buf.h"
-#include "hub/publication.h"
+#include "dialect/ws_session.h"
 
 /* ---- what a client says ---- */
 
@@ -49,5 +48,47 @@ bool orq_event_write(struct buf *out, struct str channel, const struct publicati
 size_t orq_event_bytes_max(const struct publication *p);
 /* {"type":"error","data":{"message":"<before><what>"}} */
 bool orq_error_write(struct buf *out, struct str before, struct str what);
+enum { ORQ_ERROR_MAX = 4096 };
+#define ORQ_PROCESSING STR("Erro ao processar mensagem: ")
+#define ORQ_HISTORY    STR("Erro ao buscar hist\xC3\xB3rico: ")
+
+/* ---- sessions ---- */
+
+struct reply;
+struct followed_tenant;
+
+struct orq {
+    struct ws_session ws;
+    struct followed_tenant *followed; // NULL: does not follow the figures
+    struct reply *first, *last;       // answers that wait for the first of them
+    size_t waiting_bytes;
+};
+
+static inline struct orq *orq_of(struct ws_session *ws)
+{
+    return container_of(ws, struct orq, ws);
+}
+
+extern const struct encoding orq_encoding;
+
+/* Behind the answers that still wait. */
+void orq_reply(struct orq *o, struct str text);
+void orq_reply_error(struct orq *o, struct str before, struct str what);
+/* The confirmation is sent when the hub has answered; an error goes in its place. */
+void orq_follow(struct orq *o, struct str channel, struct str confirmation);
+void orq_unfollow(struct orq *o, struct str channel);
+/* Publications as frames of their own, behind what is confirmed and waits to be told. */
+void orq_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
+                size_t count);
+
+/* ---- tenants in which somebody follows the figures: of one endpoint, on all loops; locked when
+ * somebody comes or goes, and once a reading ---- */
+
+bool orq_tenants_make(struct endpoint *e);
+void orq_tenants_drop(struct endpoint *e);
+void orq_figures_follow(struct orq *o);
+void orq_figures_leave(struct orq *o);
+void orq_monitor_tenants(const struct endpoint *e, void (*each)(void *ctx, struct str tenant),
+                         void *ctx);
 
 #endif

@@ -111,6 +111,8 @@ bool orq_task_channel(struct str task_id, char at[ORQ_CHANNEL_MAX], struct str *
 
 bool orq_text_write(struct buf *out, struct str bytes)
 {
+    if (bytes.n == 0)
+        return true;
     const char *p = bytes.p, *end = bytes.p + bytes.n;
     while (p < end) {
         const char *from = p;

@@ -9,6 +9,8 @@
 #include "base/utf8.h"
 
 enum { DEPTH_MAX = 64, CONTEXT_UNITS = 10, CONTEXT_LEAST = 2 * CONTEXT_UNITS + 1 };
+/* First bytes from here on begin what Latin-1 does not have. */
+enum { LATIN1_END = 0xC4 };
 
 struct scan {
     const char *p, *end, *start;
@@ -117,6 +119,8 @@ static bool scan_escape(struct scan *s)
     if (s->p == s->end)
         return fail_token(s);
     if (*s->p != 'u') {
+        if ((unsigned char)*s->p >= LATIN1_END)
+            return fail_token(s);
         if (strchr("\"\\/bfnrt", *s->p) == NULL || *s->p == '\0')
             return fail_at(s, "Bad escaped character in JSON");
         s->p++;
@@ -285,18 +289,17 @@ static bool is_special(struct str text)
            str_eq(text, STR("undefined")) || str_eq(text, STR("[object Object]"));
 }
 
-/* The text around unit `where`, in quotes. */
+/* The text around unit `where`, in quotes, with dots where it was cut (or may have been). */
 static bool add_context(struct buf *out, struct str text, size_t where)
 {
     size_t units = units_between(text.p, text.p + text.n);
-    size_t from = 0, to = units;
-    if (units >= CONTEXT_LEAST) {
-        from = where >= CONTEXT_UNITS ? where - CONTEXT_UNITS : 0;
-        to = where < CONTEXT_UNITS || where < units - CONTEXT_UNITS ? where + CONTEXT_UNITS : units;
-    }
-    return (from == 0 || units < CONTEXT_LEAST || buf_add(out, STR("..."))) &&
-           buf_add_char(out, '"') && add_units(out, text, from, to) && buf_add_char(out, '"') &&
-           (to == units || buf_add(out, STR("..."))) && buf_add(out, STR(" is not valid JSON"));
+    bool cut = units >= CONTEXT_LEAST, head = cut && where >= CONTEXT_UNITS;
+    bool tail = cut && (!head || where < units - CONTEXT_UNITS);
+    size_t from = head ? where - CONTEXT_UNITS : 0;
+    size_t to = tail ? where + CONTEXT_UNITS : units;
+    return (!head || buf_add(out, STR("..."))) && buf_add_char(out, '"') &&
+           add_units(out, text, from, to) && buf_add_char(out, '"') &&
+           (!tail || buf_add(out, STR("..."))) && buf_add(out, STR(" is not valid JSON"));
 }
 
 static bool add_token(struct buf *out, const struct scan *s, struct str text, size_t where)
@@ -310,6 +313,8 @@ static bool add_token(struct buf *out, const struct scan *s, struct str text, si
 
 bool orq_syntax_write(struct buf *out, struct str text)
 {
+    if (text.n == 0)
+        text = STR(""); // that has an address
     struct scan s = {.p = text.p, .end = text.p + text.n, .start = text.p};
     if (!buf_add(out, STR("SyntaxError: ")))
         return false;

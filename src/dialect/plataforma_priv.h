@@ -183,6 +183,12 @@ struct plat_seat {
     bool choosy;              // wants is asked now
 };
 
+/* Of a channel that a back end told the client to follow. */
+struct plat_extra {
+    struct plat_extra *next;
+    struct plat_seat seat;
+};
+
 struct plat_loop {
     struct encoding encodings[WS_FRAMINGS];
     struct plat_shared *shared;
@@ -221,6 +227,7 @@ struct plat_session {
     uint8_t joining;       // subscriptions that are on their way
     bool welcomed, replaced;
     struct plat_seat seats[3];
+    struct plat_extra *extras;
     struct str project; // of /ws/project
     struct str level;   // of /ws/logs, as it was asked for
     char *strings;

@@ -320,13 +320,10 @@ enum plat_change plat_register_unsubscribe(struct plat_register *reg, struct pla
 
 bool plat_register_init(struct plat_register *reg, uint32_t counted_max)
 {
-    if (pthread_mutex_init(&reg->mutex, NULL) != 0)
-        return false;
+    *reg = (struct plat_register){.counted_max = counted_max, .started_ms = clock_wall_ms()};
     map_init(&reg->tenants, SIZE_MAX);
     map_init(&reg->members, SIZE_MAX);
-    reg->counted_max = counted_max;
-    reg->started_ms = clock_wall_ms();
-    return true;
+    return pthread_mutex_init(&reg->mutex, NULL) == 0;
 }
 
 void plat_register_fini(struct plat_register *reg)

@@ -166,14 +166,60 @@ static void subscribe_all(struct plat_session *ps)
     }
 }
 
+/* ---- what a back end told the client to follow besides ---- */
+
+static void extra_free(struct plat_extra **at)
+{
+    struct plat_extra *x = *at;
+    *at = x->next;
+    plat_seat_leave(&x->seat);
+    free(x);
+}
+
+static bool hears_already(const struct plat_session *ps, struct str channel)
+{
+    return ps->member->kind == PLAT_NOTIFICATIONS && str_starts(channel, STR("project:"));
+}
+
+static void extra_begin(struct plat_session *ps, struct subscription *sub)
+{
+    struct str channel = subscription_channel(sub);
+    struct plat_extra *x = NULL;
+    if (!ps->replaced && !hears_already(ps, channel))
+        x = calloc(1, sizeof(*x));
+    if (x == NULL) {
+        hub_unsubscribe(sub);
+        return;
+    }
+    x->seat.session = ps;
+    if (!plat_seat_take(&x->seat, channel)) {
+        free(x);
+        hub_unsubscribe(sub);
+        return;
+    }
+    x->seat.sub = sub;
+    x->next = ps->extras;
+    ps->extras = x;
+}
+
+/* ---- a newer connection has its place ---- */
+
+static void seat_end(struct plat_seat *seat)
+{
+    struct subscription *sub = seat->sub;
+    plat_seat_leave(seat);
+    if (sub != NULL)
+        hub_unsubscribe(sub);
+}
+
 void plat_session_replaced(struct plat_session *ps)
 {
     ps->replaced = true;
-    for (size_t i = 0; i < sizeof(ps->seats) / sizeof(ps->seats[0]); i++) {
-        struct subscription *sub = ps->seats[i].sub;
-        plat_seat_leave(&ps->seats[i]);
-        if (sub != NULL)
-            hub_unsubscribe(sub);
+    for (size_t i = 0; i < sizeof(ps->seats) / sizeof(ps->seats[0]); i++)
+        seat_end(&ps->seats[i]);
+    while (ps->extras != NULL) {
+        seat_end(&ps->extras->seat);
+        extra_free(&ps->extras);
     }
 }
 
@@ -288,6 +334,8 @@ static void closed(struct ws_session *ws)
     struct plat_session *ps = plat_session_of(ws);
     for (size_t i = 0; i < sizeof(ps->seats) / sizeof(ps->seats[0]); i++)
         plat_seat_leave(&ps->seats[i]);
+    while (ps->extras != NULL)
+        extra_free(&ps->extras);
     plat_register_leave(&plat_shared_of(ps)->reg, ps->member);
     plat_member_unref(ps->member);
     ps->member = NULL;
@@ -297,6 +345,28 @@ static void closed(struct ws_session *ws)
 
 /* ---- what the hub asks of a session ---- */
 
+/* Of a channel that a back end told the client to follow. */
+static const struct encoding *ops_encoding(struct session *s)
+{
+    struct plat_session *ps = session_from(s);
+    return ps->ws.carrier != NULL ? ws_encoding(ps->loop->encodings, ps->ws.carrier->framing)
+                                  : NULL;
+}
+
+static void ops_subscribed(struct session *s, struct subscription *sub, const struct answer *a)
+{
+    struct plat_session *ps = session_from(s);
+    (void)a;
+    if (ps->member != NULL)
+        extra_begin(ps, sub);
+}
+
+static bool seat_is_in(const struct plat_seat *seat, struct str channel)
+{
+    size_t tenant_n = seat->session != NULL ? seat->session->ws.session.tenant.n : 0;
+    return seat->room != NULL && str_eq(str_skip(seat->room->node.key, tenant_n + 1), channel);
+}
+
 static void ops_unsubscribed(struct session *s, struct str channel, unsigned code,
                              struct str reason)
 {
@@ -304,9 +374,14 @@ static void ops_unsubscribed(struct session *s, struct str channel, unsigned cod
     (void)code;
     (void)reason;
     for (size_t i = 0; i < sizeof(ps->seats) / sizeof(ps->seats[0]); i++) {
-        const struct plat_room *room = ps->seats[i].room;
-        if (room != NULL && str_eq(str_skip(room->node.key, s->tenant.n + 1), channel))
+        if (seat_is_in(&ps->seats[i], channel))
             plat_seat_leave(&ps->seats[i]);
+    }
+    for (struct plat_extra **at = &ps->extras; *at != NULL;) {
+        if (seat_is_in(&(*at)->seat, channel))
+            extra_free(at);
+        else
+            at = &(*at)->next;
     }
 }
 
@@ -326,7 +401,8 @@ static void ops_resync(struct session *s, struct subscription *sub, struct publi
 }
 
 const struct ws_kind plat_session_kind = {
-    .ops = {WS_SESSION_OPS("plataforma"), .unsubscribed = ops_unsubscribed, .resync = ops_resync},
+    .ops = {WS_SESSION_OPS("plataforma"), .encoding = ops_encoding, .subscribed = ops_subscribed,
+            .unsubscribed = ops_unsubscribed, .resync = ops_resync},
     .size = sizeof(struct plat_session),
     .message = message,
     .alive = alive,

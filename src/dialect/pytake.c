@@ -62,12 +62,13 @@ static bool is_somebody(const struct sio_socket *sk)
     return sk->session.user.n > 0 && sk->has_organization;
 }
 
-static void join_own(struct sio_socket *sk, struct str prefix, struct str name)
+/* alone: nobody else is in it, so that it needs no presence. */
+static void join_own(struct sio_socket *sk, struct str prefix, struct str name, bool alone)
 {
     char at[NAME_BYTES_MAX + 32];
     struct buf room = sio_buf_on(at, sizeof(at));
     if (name.n > 0 && room_name(&room, prefix, name))
-        sio_join(sk, buf_str(&room), NULL, NULL);
+        sio_join_channel(sk, buf_str(&room), alone, NULL, NULL);
 }
 
 /* user:status to the others of the organization. */
@@ -99,9 +100,9 @@ static void pytake_joining(struct sio_socket *sk)
 {
     if (!is_ours(sk))
         return;
-    join_own(sk, STR("user:"), sk->session.user);
+    join_own(sk, STR("user:"), sk->session.user, true);
     if (sk->has_organization)
-        join_own(sk, STR("organization:"), sk->session.tenant);
+        join_own(sk, STR("organization:"), sk->session.tenant, false);
 }
 
 static void pytake_connected(struct sio_socket *sk)
@@ -349,5 +350,6 @@ const struct dialect dialect_pytake = {
     .release = sio_release,
     .routes = pytake_routes,
     .route_count = sizeof(pytake_routes) / sizeof(pytake_routes[0]),
+    .outlives_requests = true,
     .refuse_path = pytake_refuse_path,
 };

@@ -67,4 +67,5 @@ const struct dialect dialect_socketio = {
     .handle = sio_handle,
     .prepare = socketio_prepare,
     .release = sio_release,
+    .outlives_requests = true,
 };

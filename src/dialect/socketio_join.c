@@ -114,6 +114,7 @@ void sio_publish(struct sio_socket *sk, struct str room, struct str type, struct
                     .type = type,
                     .data = data,
                     .exclude = but != NULL ? but->session.id : 0,
+                    .skip_history = true,
                 },
                 NULL, NULL);
 }

@@ -279,7 +279,8 @@ void sio_conn_end(struct sio_conn *c, enum close_reason reason);
 bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p);
 /* To this client only, in order: what did not come through the log. */
 void sio_send_publications(struct sio_socket *sk, struct publication *const *pubs, size_t count);
-/* To everybody in the room but `but` (NULL: nobody is left out); type "" is "message". */
+/* To everybody in the room but `but` (NULL: nobody is left out); type "" is "message". What clients
+ * do at this moment: it is not kept for those who come later. */
 void sio_publish(struct sio_socket *sk, struct str room, struct str type, struct str data,
                  const struct sio_socket *but);
 

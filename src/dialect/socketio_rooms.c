@@ -36,7 +36,8 @@ static struct sio_room *room_make(struct str channel, struct str tenant)
     if (room == NULL)
         return NULL;
     char *at = room->bytes;
-    *room = (struct sio_room){.node = {.key = str_put(&at, channel)}};
+    *room = (struct sio_room){0}; // first: its padding lies over the first of the bytes
+    room->node.key = str_put(&at, channel);
     room->tenant = str_put(&at, tenant);
     return room;
 }

@@ -102,6 +102,8 @@ static bool base64_decode(struct str text, unsigned char *at, size_t *ret_n)
         return false;
     while (pad < 2 && pad < text.n && text.p[text.n - 1 - pad] == '=')
         pad++;
+    if (memchr(text.n > 0 ? text.p : "", '=', text.n - pad) != NULL)
+        return false;
     int n = text.n > 0 ? EVP_DecodeBlock(at, (const unsigned char *)text.p, (int)text.n) : 0;
     if (n != (int)(text.n / 4 * 3))
         return false;

@@ -67,12 +67,15 @@ static void client_drive_due(struct http_client *c)
     client_drive(c, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* True after anything was done: what done() has asked of the loop's other works is not left until
+ * something wakes the loop. */
 static bool work_run(struct work *w)
 {
     struct http_client *c = container_of(w, struct http_client, work);
+    bool drove = c->due;
     for (int step = 0; c->due && step < STEPS_A_TURN; step++)
         client_drive_due(c);
-    return c->due;
+    return drove;
 }
 
 static void timer_fire(struct timer *t)

@@ -79,7 +79,7 @@ static void http_conn_close(struct http_conn *hc, enum close_reason reason)
 /* ---- buffers ---- */
 
 /* The server keeps some buffers of idle connections for those that wake up. */
-static void give_buffer(struct http_conn *hc)
+void http_give_buffer(struct http_conn *hc)
 {
     struct http_server *s = hc->server;
     if (hc->in.p == NULL)
@@ -203,7 +203,7 @@ static size_t serve(struct http_conn *hc, const char *p, size_t n)
     }
     hc->serving = false;
     if (hc->phase == HTTP_IDLE)
-        give_buffer(hc);
+        http_give_buffer(hc);
     return used;
 }
 
@@ -235,7 +235,7 @@ static void resume(struct http_conn *hc)
     if (http_has_rest(hc))
         hc->rest_at += serve(hc, hc->rest.p + hc->rest_at, hc->rest.len - hc->rest_at);
     else if (hc->phase == HTTP_IDLE)
-        give_buffer(hc);
+        http_give_buffer(hc);
     if (hc->phase == HTTP_TAKEN) {
         http_hand_rest(hc, c, hc->rest.p + hc->rest_at, hc->rest.len - hc->rest_at);
         http_call_at_end_of_turn(hc);
@@ -367,7 +367,7 @@ struct http_conn *http_conn_create(struct http_server *s)
 
 void http_conn_destroy(struct http_conn *hc)
 {
-    give_buffer(hc);
+    http_give_buffer(hc);
     buf_fini(&hc->rest);
     free(hc->long_body);
     free(hc);

@@ -92,6 +92,11 @@ size_t http_cors_headers(const struct http_request *r, char *at, size_t cap);
 /* False when the request has an Origin that the server does not accept. */
 bool http_origin_allowed(const struct http_request *r);
 
+/* For a route that answers much later: of the request only these headers are kept, where it has
+ * them, and what the answer's form depends on. All its other strings are empty from here on; kept
+ * where memory has run out. */
+void http_keep_only(struct http_request *r, const struct str *names, size_t count);
+
 /* Moves the connection to the server of another loop, which hands the request to its route once
  * more, there. True: the route is done with r, whose strings stay valid until it returns. False:
  * there is no such loop, or it is this one. Later requests of the connection come in over there. */

@@ -88,6 +88,8 @@ extern const struct conn_handler http_conn_handler;
 void http_go(struct http_conn *hc, enum http_phase to);
 struct http_conn *http_conn_create(struct http_server *s);
 void http_conn_destroy(struct http_conn *hc);
+/* The server may have use for the connection's buffer; it has none then. */
+void http_give_buffer(struct http_conn *hc);
 /* Whether the connection may go on after the answer that is about to be given. */
 bool http_may_keep_alive(const struct http_conn *hc);
 /* The answer has been handed over whole: on to the next request, or the end. */

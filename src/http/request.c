@@ -273,6 +273,47 @@ bool http_request_read(struct http_conn *hc)
     return false;
 }
 
+/* The kept headers with their strings, in one block. */
+static bool headers_copy(const struct http_request *r, const struct str *names, size_t count,
+                         struct buf *ret, size_t *ret_count)
+{
+    size_t n = 0, bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct str value = http_header(r, names[i]);
+        n += value.n > 0;
+        bytes += value.n > 0 ? names[i].n + value.n : 0;
+    }
+    *ret_count = n;
+    if (n > 0 && !buf_reserve(ret, n * sizeof(struct http_header) + bytes))
+        return false;
+    struct http_header *h = (struct http_header *)(void *)ret->p;
+    char *at = n > 0 ? ret->p + n * sizeof(*h) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct str value = http_header(r, names[i]);
+        if (value.n > 0)
+            *h++ = (struct http_header){str_put(&at, names[i]), str_put(&at, value)};
+    }
+    ret->len = n * sizeof(*h) + bytes;
+    return true;
+}
+
+void http_keep_only(struct http_request *r, const struct str *names, size_t count)
+{
+    struct http_conn *hc = http_conn_of(r);
+    struct buf kept;
+    size_t n;
+    buf_init(&kept, hc->in.max);
+    MUST(hc->phase == HTTP_HANDLED);
+    if (!headers_copy(r, names, count, &kept, &n))
+        return;
+    http_give_buffer(hc);
+    hc->in = kept;
+    r->headers = (struct http_header *)(void *)kept.p;
+    r->header_count = n;
+    r->method_text = r->target = r->path = r->raw_path = STR_NONE;
+    r->query = r->body = r->param = STR_NONE;
+}
+
 void http_request_renew(struct http_conn *hc)
 {
     struct http_request *r = &hc->request;

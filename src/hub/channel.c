@@ -63,9 +63,16 @@ fail:
     return NULL;
 }
 
+/* Durable, and nothing of it is on its way to the store. */
+static bool is_stored(const struct channel *ch)
+{
+    return is_durable(ch->hub, channel_policy(ch)) && ch->stored == ch->offset && ch->offset > 0;
+}
+
 void channel_destroy(struct channel *ch)
 {
-    ch->hub->forgotten_streams += ch->offset > 0;
+    MUST(ch->waiters == NULL);
+    ch->hub->forgotten_streams += ch->offset > 0 && !is_stored(ch);
     timer_cancel(&ch->expiry);
     history_clear(&ch->history);
     if (ch->presence != NULL)
@@ -166,8 +173,10 @@ static void channel_expiry_fired(struct timer *t)
         presence_expire(ch, loop_now_ms(l));
     bool keys_gone = idempotency_expire(ch);
     bool idle = ch->active_ms + hub_rules(ch->hub)->epoch_idle_ms <= loop_now_ms(l);
+    if (idle && ch->subscriber_count == 0 && is_stored(ch))
+        history_clear(&ch->history); // whoever asks for it is answered by the store
     bool quiet = ch->subscriber_count == 0 && ch->history.count == 0 && (idle || ch->offset == 0);
-    quiet &= ch->stored == 0 || ch->stored == ch->offset;
+    quiet &= is_stored(ch) || !is_durable(ch->hub, channel_policy(ch)) || ch->offset == 0;
     if (quiet && keys_gone && (ch->presence == NULL || presence_client_count(ch->presence) == 0)) {
         channel_destroy(ch); // the next stream of this name has another epoch
         return;

@@ -7,11 +7,13 @@
  *
  * Always true between two calls:
  *   D1. stored <= offset, and every publication behind stored is in the history.
- *   D2. a publish is acknowledged when its commit was, unless the namespace says ack: memory.
+ *   D2. what is delivered is handed to the store in the same call: no offset is left out there.
+ *   D3. a publish is acknowledged when its commit was, unless the namespace says ack: memory; one
+ *       that repeats another, when the other's was.
  */
 #include "hub/priv.h"
 
-enum { MEMORY_COUNT_MAX = 1000, MEMORY_BYTES_MAX = 1 << 20, FETCH_BYTES_MAX = 4 << 20 };
+enum { MEMORY_COUNT_MAX = 1000, MEMORY_BYTES_MAX = 1 << 20 };
 
 struct channel_options memory_options(const struct hub *home, const struct channel_options *o)
 {
@@ -23,6 +25,12 @@ struct channel_options memory_options(const struct hub *home, const struct chann
     if (kept.history_bytes == 0 || kept.history_bytes > MEMORY_BYTES_MAX)
         kept.history_bytes = MEMORY_BYTES_MAX;
     return kept;
+}
+
+/* Where this stream stands in the store; false: the store knows none, or one of another epoch. */
+static bool position_of(const struct channel *ch, struct store_position *ret)
+{
+    return store_stream_find(ch->hub->node->store, ch->node.key, ret) && ret->epoch == ch->epoch;
 }
 
 void durable_restore(struct channel *ch)
@@ -42,27 +50,56 @@ uint64_t durable_first(const struct channel *ch, const struct channel_options *o
     uint64_t first = ch->offset + 1;
     if (ch->history.count > 0)
         first = history_at(&ch->history, 0)->offset;
-    if (store_stream_find(ch->hub->node->store, ch->node.key, &at) && at.first <= at.last &&
-        at.first < first)
+    if (position_of(ch, &at) && at.first <= at.last && at.first < first)
         first = at.first;
     if (ch->offset >= o->history_count && first < ch->offset + 1 - o->history_count)
         first = ch->offset + 1 - o->history_count; // the store drops what is too much in its time
     return first;
 }
 
-const char *durable_refusal(const struct hub *home)
+static const char *refusal_of(enum store_health health)
 {
-    switch (store_health(home->node->store)) {
+    switch (health) {
     case STORE_OK:
-        return NULL;
+        break;
     case STORE_DISK_FULL:
         return "the store's disk is full";
     case STORE_BUSY:
         return "the store is slower than what is published: try again";
     case STORE_DOWN:
-        break;
+        return "the store cannot be reached";
     }
-    return "the store cannot be reached";
+    return NULL;
+}
+
+static bool is_too_large(const struct publication *p)
+{
+    return p->data.n + p->type.n + p->tags.n + p->info.n + p->id.n > STORE_EVENT_BYTES_MAX;
+}
+
+const char *durable_refusal(struct hub *home, struct str key, const struct publication *p,
+                            enum err *ret)
+{
+    const struct channel *ch = channel_find(home, key);
+    const char *why = refusal_of(store_health(home->node->store));
+    *ret = ERR_NOT_STORED;
+    if (why != NULL)
+        return why;
+    *ret = ERR_BAD_REQUEST;
+    if (is_too_large(p))
+        return "it is too large to be stored";
+    if (ch != NULL && ch->stored > 0)
+        return NULL; // the store knows the stream
+    switch (store_stream_reserve(home->node->store, key)) {
+    case STORE_ROOM:
+        break;
+    case STORE_ROOM_NAME:
+        return "the tenant or channel is too long to be stored, or not UTF-8";
+    case STORE_ROOM_STREAMS:
+        *ret = ERR_LIMIT_EXCEEDED;
+        return "the store has no room for another stream";
+    }
+    return NULL;
 }
 
 /* ---- to the store ---- */
@@ -75,59 +112,152 @@ struct durable_append {
     char key[];
 };
 
+static void say_not_stored(struct request *r)
+{
+    r->answer.err = ERR_NOT_STORED;
+    r->answer.why = "it was delivered, but could not be stored yet";
+}
+
+/* Those who wait for what is stored now; or, when it failed, for this one. */
+static void waiters_resume(struct channel *ch, uint64_t offset, bool stored)
+{
+    struct request **at = &ch->waiters, *resumed = NULL;
+    while (*at != NULL) {
+        struct request *r = *at;
+        if (stored ? r->waits_for > offset : r->waits_for != offset) {
+            at = &r->next_waiter;
+            continue;
+        }
+        *at = r->next_waiter;
+        r->next_waiter = resumed;
+        resumed = r;
+    }
+    for (struct request *r = resumed, *next; r != NULL; r = next) {
+        next = r->next_waiter;
+        if (!stored)
+            say_not_stored(r);
+        request_resume(r);
+    }
+}
+
+void durable_wait(struct channel *ch, uint64_t offset, struct request *r)
+{
+    if (offset <= ch->stored)
+        return;
+    r->waits_for = offset;
+    r->next_waiter = ch->waiters;
+    ch->waiters = r;
+    r->parked = true;
+}
+
+static struct channel *channel_of(const struct store_append *a)
+{
+    const struct durable_append *d = container_of(a, struct durable_append, append);
+    struct channel *ch = channel_find(d->home, a->key);
+    return ch != NULL && ch->epoch == a->epoch ? ch : NULL;
+}
+
 static void append_done(struct store_append *a)
 {
     struct durable_append *d = container_of(a, struct durable_append, append);
     struct request *r = d->request;
-    if (r == NULL)
-        return;
-    if (a->result != SQL_OK) {
-        r->answer.err = ERR_NOT_STORED;
-        r->answer.why = "it was delivered, but could not be stored yet";
+    if (r != NULL) {
+        if (a->result != SQL_OK)
+            say_not_stored(r);
+        request_resume(r);
     }
-    request_resume(r);
+    struct channel *ch = channel_of(a);
+    if (ch != NULL && a->result != SQL_OK)
+        waiters_resume(ch, a->event.offset, false);
 }
 
+/* What nobody will write any more need not be kept for it either. */
 static void append_released(struct store_append *a)
 {
     struct durable_append *d = container_of(a, struct durable_append, append);
-    struct channel *ch = channel_find(d->home, a->key);
-    if (ch != NULL && ch->epoch == a->epoch && a->stored && ch->stored < a->event.offset) {
+    struct channel *ch = channel_of(a);
+    if (ch != NULL && ch->stored < a->event.offset) {
         ch->stored = a->event.offset;
         ch->history.keep_from = ch->stored + 1;
+        waiters_resume(ch, ch->stored, true);
     }
     publication_unref(d->publication);
     pool_free(d);
 }
 
-bool durable_append(struct channel *ch, struct publication *p, struct request *r)
+struct durable_append *durable_prepare(struct hub *home, struct str key, struct publication *p)
 {
-    struct str key = ch->node.key;
     struct durable_append *d = pool_alloc(sizeof(*d) + key.n);
     if (d == NULL)
-        return false;
+        return NULL;
     memcpy(d->key, key.p, key.n);
-    d->home = ch->hub;
+    d->home = home;
     d->publication = publication_ref(p);
-    d->request = r;
+    d->request = NULL;
     d->append = (struct store_append){
-        .loop = ch->hub->loop,
+        .loop = home->loop,
         .key = {d->key, key.n},
-        .epoch = p->epoch,
-        .event = {p->offset, p->time_ms, p->type, p->data, p->tags, p->info, p->id},
         .done = append_done,
         .released = append_released,
     };
+    return d;
+}
+
+void durable_unprepare(struct durable_append *d)
+{
+    publication_unref(d->publication);
+    pool_free(d);
+}
+
+void durable_append(struct durable_append *d, struct channel *ch, struct request *r)
+{
+    const struct publication *p = d->publication;
+    d->request = r;
+    d->append.epoch = p->epoch;
+    d->append.event =
+        (struct store_event){p->offset, p->time_ms, p->type, p->data, p->tags, p->info, p->id};
     if (ch->history.keep_from == 0)
-        ch->history.keep_from = 1;
-    if (!store_append(ch->hub->node->store, &d->append)) {
-        publication_unref(p);
-        pool_free(d);
-        return false;
-    }
+        ch->history.keep_from = ch->stored + 1;
     if (r != NULL)
         r->parked = true;
-    return true;
+    store_append(ch->hub->node->store, &d->append);
+}
+
+/* ---- forgetting ---- */
+
+struct durable_trim {
+    struct store_trim trim;
+    struct request *request;
+};
+
+static void trim_done(struct store_job *j)
+{
+    struct store_trim *trim = container_of(j, struct store_trim, job);
+    struct durable_trim *d = container_of(trim, struct durable_trim, trim);
+    struct request *r = d->request;
+    if (j->result != SQL_OK) {
+        r->answer.err = ERR_NOT_STORED;
+        r->answer.why = "the store could not be told to forget it";
+    }
+    pool_free(d);
+    request_resume(r);
+}
+
+void durable_trim(struct channel *ch, struct request *r)
+{
+    struct durable_trim *d = pool_alloc(sizeof(*d));
+    if (d == NULL) {
+        r->answer.err = ERR_INTERNAL;
+        return;
+    }
+    *d = (struct durable_trim){
+        .trim = {.job = {.loop = ch->hub->loop, .done = trim_done},
+                 .key = r->key,
+                 .up_to = ch->offset},
+        .request = r,
+    };
+    r->parked = true;
+    store_stream_trim(ch->hub->node->store, &d->trim);
 }
 
 /* ---- and back ---- */
@@ -195,7 +325,7 @@ static void fetch_done(struct store_read *read)
 }
 
 void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64_t until,
-                   uint32_t limit, bool newest)
+                   struct recover_limits most, bool newest)
 {
     struct durable_fetch *f = pool_alloc(sizeof(*f));
     if (f == NULL) {
@@ -205,10 +335,11 @@ void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64
     *f = (struct durable_fetch){
         .read = {.loop = ch->hub->loop,
                  .key = r->key,
+                 .epoch = ch->epoch,
                  .after = after,
                  .until = until,
-                 .limit = limit,
-                 .bytes_max = FETCH_BYTES_MAX,
+                 .limit = most.count,
+                 .bytes_max = most.bytes,
                  .newest = newest,
                  .done = fetch_done},
         .request = r,

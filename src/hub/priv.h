@@ -132,8 +132,9 @@ struct channel {
     struct history history;
     struct presence *presence; // NULL: nobody was ever shown here
     struct idempotency *idempotency;
-    uint64_t offset; // of the newest publication
-    uint64_t stored; // durable: up to here the store has it
+    uint64_t offset;         // of the newest publication
+    uint64_t stored;         // durable: up to here the store has it
+    struct request *waiters; // durable: publishes that repeat one which is on its way there
     uint32_t epoch;
     uint32_t subscriber_count;
     uint64_t loops;        // bit i: loop i has subscribers
@@ -166,6 +167,7 @@ struct recover_limits {
     uint32_t count;
     uint64_t bytes;
 };
+static const struct recover_limits recover_round = {RECOVER_ROUND_COUNT, RECOVER_ROUND_BYTES};
 struct publication **history_after(const struct channel *ch, uint64_t offset,
                                    struct recover_limits most, size_t *ret_count);
 
@@ -175,7 +177,7 @@ struct request;
 
 static inline bool is_durable(const struct hub *home, const struct channel_options *o)
 {
-    return o->durable && home->node->store != NULL;
+    return o->durable && o->history_count > 0 && home->node->store != NULL;
 }
 /* What of the options holds for the part that is in memory. */
 struct channel_options memory_options(const struct hub *home, const struct channel_options *o);
@@ -183,14 +185,23 @@ struct channel_options memory_options(const struct hub *home, const struct chann
 void durable_restore(struct channel *ch);
 /* The oldest offset that can be had; ch->offset + 1: none. */
 uint64_t durable_first(const struct channel *ch, const struct channel_options *o);
-/* Null: it may be published to now; otherwise why not. */
-const char *durable_refusal(const struct hub *home);
-/* Hands p to the store. r: parked until it is there, or NULL. False: no memory. */
-bool durable_append(struct channel *ch, struct publication *p, struct request *r);
+/* Null: p may be published now; otherwise why not, and *ret. */
+const char *durable_refusal(struct hub *home, struct str key, const struct publication *p,
+                            enum err *ret);
+/* What carries p to the store, made before p is delivered. NULL: no memory. */
+struct durable_append;
+struct durable_append *durable_prepare(struct hub *home, struct str key, struct publication *p);
+void durable_unprepare(struct durable_append *d);
+/* Hands it over; r: parked until it is there, or NULL. */
+void durable_append(struct durable_append *d, struct channel *ch, struct request *r);
+/* Parks r, which repeats a publish, until the first is stored; or leaves it. */
+void durable_wait(struct channel *ch, uint64_t offset, struct request *r);
+/* Everything up to the channel's newest is to be forgotten; parks r until it is. */
+void durable_trim(struct channel *ch, struct request *r);
 /* Parks r and reads events with after < offset <= until (0: to the end) into r->pubs; then run() is
  * called again, with fetched set. newest: the last `limit` of them. */
 void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64_t until,
-                   uint32_t limit, bool newest);
+                   struct recover_limits most, bool newest);
 /* Behind what was fetched comes what is in memory, up to limit events together. */
 void durable_extend(struct request *r, const struct channel *ch, uint64_t until, uint32_t limit);
 
@@ -218,7 +229,9 @@ struct request {
     struct str key;          // tenant\0channel, inside the request
     struct session *session; // referenced; NULL: none
     struct subscription *subscription;
-    void *verb;   // the verb's own part, inside the request
+    void *verb; // the verb's own part, inside the request
+    struct request *next_waiter;
+    uint64_t waits_for; // the offset
     bool parked;  // run() waits for the store, and will be called again or has been answered for
     bool fetched; // pubs are from the store: they follow what the verb asked for without a gap
     struct publication **pubs;

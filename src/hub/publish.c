@@ -8,23 +8,35 @@ struct publish_verb {
     bool skip_history;
 };
 
+static void publish_durable(struct request *r, struct hub *home, struct publication *p,
+                            bool ack_memory)
+{
+    r->answer.why = durable_refusal(home, r->key, p, &r->answer.err);
+    if (r->answer.why != NULL)
+        return;
+    struct durable_append *d = durable_prepare(home, r->key, p);
+    r->answer.err =
+        d != NULL ? channel_publish(home, r->key, p, p->id, false, &r->answer) : ERR_INTERNAL;
+    struct channel *ch = r->answer.err == ERR_OK ? channel_find(home, r->key) : NULL;
+    if (ch != NULL && !r->answer.duplicate) {
+        durable_append(d, ch, ack_memory ? NULL : r);
+        return;
+    }
+    if (d != NULL)
+        durable_unprepare(d);
+    if (ch != NULL && !ack_memory)
+        durable_wait(ch, r->answer.position.offset, r);
+}
+
 static void publish_at_home(struct request *r, struct hub *home)
 {
     struct publish_verb *v = r->verb;
     struct publication *p = v->publication;
     const struct channel_options *o = policy_of(hub_rules(home), key_name(r->key));
-    bool durable = is_durable(home, o) && !v->skip_history;
-    r->answer.why = durable ? durable_refusal(home) : NULL;
-    if (r->answer.why != NULL) {
-        r->answer.err = ERR_NOT_STORED;
-        return;
-    }
-    r->answer.err = channel_publish(home, r->key, p, p->id, v->skip_history, &r->answer);
-    if (!durable || r->answer.err != ERR_OK || r->answer.duplicate)
-        return;
-    struct channel *ch = channel_find(home, r->key);
-    if (!durable_append(ch, p, o->ack_memory ? NULL : r))
-        r->answer.err = ERR_INTERNAL;
+    if (is_durable(home, o) && !v->skip_history)
+        publish_durable(r, home, p, o->ack_memory);
+    else
+        r->answer.err = channel_publish(home, r->key, p, p->id, v->skip_history, &r->answer);
 }
 
 static void publish_release(struct request *r)

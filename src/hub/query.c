@@ -157,6 +157,8 @@ static void history_range(const struct history_verb *v, const struct channel *ch
     }
 }
 
+enum { HISTORY_FETCH_BYTES_MAX = 4 << 20 };
+
 /* False: all of it is in memory. */
 static bool durable_history(struct request *r, struct channel *ch, const struct channel_options *o)
 {
@@ -166,8 +168,8 @@ static bool durable_history(struct request *r, struct channel *ch, const struct 
     uint64_t memory_first = h->count > 0 ? history_at(h, 0)->offset : ch->offset + 1;
     if (v->has_since && v->reverse && v->since.offset <= last)
         last = v->since.offset > 0 ? v->since.offset - 1 : 0;
-    else if (v->has_since && !v->reverse && v->since.offset + 1 > first)
-        first = v->since.offset + 1;
+    else if (v->has_since && !v->reverse && v->since.offset >= first)
+        first = v->since.offset <= last ? v->since.offset + 1 : last + 1;
     uint32_t limit = v->limit < 0 || v->limit > UINT32_MAX ? UINT32_MAX : (uint32_t)v->limit;
     if (limit == 0 || first > last)
         return true; // only the position is asked for
@@ -176,7 +178,8 @@ static bool durable_history(struct request *r, struct channel *ch, const struct 
     if (!r->fetched && first >= memory_first)
         return false;
     if (!r->fetched) {
-        durable_fetch(r, ch, first - 1, last, limit, v->reverse);
+        durable_fetch(r, ch, first - 1, last,
+                      (struct recover_limits){limit, HISTORY_FETCH_BYTES_MAX}, v->reverse);
         return true;
     }
     durable_extend(r, ch, last, limit);
@@ -236,16 +239,21 @@ void hub_history(struct hub *hub, const struct history_params *p, answer_fn *don
 
 static void history_remove_at_home(struct request *r, struct hub *home)
 {
-    struct channel *ch = channel_find(home, r->key);
-    if (policy_of(hub_rules(home), key_name(r->key))->history_count == 0) {
+    const struct channel_options *o = policy_of(hub_rules(home), key_name(r->key));
+    if (o->history_count == 0) {
         r->answer.err = ERR_NOT_AVAILABLE;
         r->answer.why = "the channel's namespace keeps no history";
         return;
     }
-    if (home->node->store != NULL)
-        store_stream_trim(home->node->store, r->key, UINT64_MAX);
+    bool durable = is_durable(home, o);
+    struct channel *ch = durable ? channel_get(home, r->key) : channel_find(home, r->key);
     if (ch != NULL)
         history_clear(&ch->history);
+    if (ch != NULL && durable) {
+        ch->history.keep_from = ch->offset + 1;
+        durable_trim(ch, r);
+        channel_settle(ch);
+    }
 }
 
 void hub_history_remove(struct hub *hub, struct str tenant, struct str channel, answer_fn *done,

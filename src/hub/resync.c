@@ -46,7 +46,7 @@ static void resync_at_home(struct request *r, struct hub *home)
         return;
     }
     if (must_fetch(r, ch, o)) {
-        durable_fetch(r, ch, v->offset, 0, RECOVER_ROUND_COUNT, false);
+        durable_fetch(r, ch, v->offset, 0, recover_round, false);
         return;
     }
     r->answer.position = (struct position){ch->offset, ch->epoch};

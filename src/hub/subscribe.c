@@ -129,7 +129,7 @@ static void subscribe_at_home(struct request *r, struct hub *home)
     if (o->history_count > 0 && must_fetch(r, ch, o)) {
         bool all = v->recover && o->recover;
         durable_fetch(r, ch, all ? v->since.offset : ch->offset - 1, 0,
-                      all ? RECOVER_ROUND_COUNT : 1, false);
+                      all ? recover_round : (struct recover_limits){1, 0}, false);
         return;
     }
     if (o->subscribers_max > 0 && ch->subscriber_count >= o->subscribers_max) {

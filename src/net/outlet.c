@@ -4,6 +4,8 @@
  */
 #include "net/outlet.h"
 
+#include "net/priv.h"
+
 void outlet_open(struct outlet *o, struct flusher *f, const struct outlet_ops *ops)
 {
     sink_init(&o->sink);
@@ -28,4 +30,9 @@ void outlet_unblock(struct outlet *o)
         return;
     o->sink.blocked = false;
     sink_wake(&o->flusher->outflow, &o->sink);
+}
+
+void outlet_count_frames(struct outlet *o, uint64_t frames)
+{
+    stat_add(&o->flusher->frames_out, frames);
 }

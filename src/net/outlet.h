@@ -36,6 +36,9 @@ void outlet_close(struct outlet *o);
 /* It has somewhere to send to: a visit will come before the loop sleeps. */
 void outlet_unblock(struct outlet *o);
 
+/* So many frames of feeds have been taken: for the figures. */
+void outlet_count_frames(struct outlet *o, uint64_t frames);
+
 static inline void outlet_block(struct outlet *o)
 {
     o->sink.blocked = true;

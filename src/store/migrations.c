@@ -1,13 +1,13 @@
 /*
  * migrations.c - the schema, step by step. A step that was released never changes: what has to be
- * different comes as a further one.
+ * different comes as a further one. A step may be repeated: not every database can undo half a one.
  */
 #include "store/schema.h"
 
 const struct migration migrations[] = {
     {"streams",
      /* Where a stream stood at the last checkpoint, and what it is called. */
-     "CREATE TABLE recado_streams ("
+     "CREATE TABLE IF NOT EXISTS recado_streams ("
      " id BIGINT NOT NULL PRIMARY KEY,"
      " tenant {key} NOT NULL,"
      " channel {key} NOT NULL,"
@@ -21,7 +21,7 @@ const struct migration migrations[] = {
      " far_seq BIGINT NOT NULL,"
      " at BIGINT NOT NULL){suffix};"
      /* The events, in the order of their arrival: some of one stream in each row. */
-     "CREATE TABLE recado_chunks ("
+     "CREATE TABLE IF NOT EXISTS recado_chunks ("
      " seq BIGINT NOT NULL PRIMARY KEY,"
      " stream BIGINT NOT NULL,"
      " first_offset BIGINT NOT NULL,"
@@ -31,9 +31,10 @@ const struct migration migrations[] = {
      " at BIGINT NOT NULL,"
      " body {blob} NOT NULL){suffix};"
      /* One row: what the streams' rows are known to hold. */
-     "CREATE TABLE recado_checkpoint ("
+     "CREATE TABLE IF NOT EXISTS recado_checkpoint ("
      " id BIGINT NOT NULL PRIMARY KEY,"
      " seq BIGINT NOT NULL){suffix};"
+     "DELETE FROM recado_checkpoint;"
      "INSERT INTO recado_checkpoint (id, seq) VALUES (1, 0)"},
 };
 const unsigned migration_count = sizeof(migrations) / sizeof(migrations[0]);

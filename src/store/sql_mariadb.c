@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_TIMEOUT_S = 5, IO_TIMEOUT_S = 30, CHARSET_BINARY = 63 };
+enum { CONNECT_TIMEOUT_S = 5, IO_TIMEOUT_S = 20, CHARSET_BINARY = 63, IDLE_TOO_LONG = 4031 };
 
 struct prepared {
     const char *text; // the caller's: the address is the key
@@ -57,6 +57,7 @@ static enum sql_result result_of(struct mariadb *m, unsigned code, const char *w
     case ER_SERVER_SHUTDOWN:
     case ER_CON_COUNT_ERROR:
     case ER_CONNECTION_KILLED:
+    case IDLE_TOO_LONG:
         return SQL_DOWN;
     default:
         return code >= CR_MIN_ERROR && code <= 2999 ? SQL_DOWN : SQL_FAILED;

@@ -6,12 +6,15 @@
  */
 #include "store/sql_priv.h"
 
+#include <errno.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
-enum { STATEMENT_MAX = 4096, NUMBER_MAX = 32 };
+enum { STATEMENT_MAX = 4096, NUMBER_MAX = 32, IO_TIMEOUT_MS = 20000 };
 enum {
     OID_BOOL = 16,
     OID_BYTEA = 17,
@@ -70,13 +73,58 @@ static enum sql_result take(struct postgres *p, PGresult *res)
     return r;
 }
 
+/* ---- waiting ---- */
+
+/* A server that is there and never answers would keep a thread for ever. */
+static bool wait_for_answer(struct postgres *p)
+{
+    while (PQisBusy(p->conn)) {
+        struct pollfd fd = {.fd = PQsocket(p->conn), .events = POLLIN};
+        int n = poll(&fd, 1, IO_TIMEOUT_MS);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            shutdown(fd.fd, SHUT_RDWR); // the connection is lost, and libpq will notice
+            return PQconsumeInput(p->conn) == 1 && !PQisBusy(p->conn);
+        }
+        if (PQconsumeInput(p->conn) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Of what was sent: the last answer, or the first that says it failed; NULL: the connection is
+ * lost. */
+static PGresult *answer(struct postgres *p, bool sent)
+{
+    PGresult *last = NULL, *next;
+    while (sent && wait_for_answer(p) && (next = PQgetResult(p->conn)) != NULL) {
+        ExecStatusType s = last != NULL ? PQresultStatus(last) : PGRES_COMMAND_OK;
+        if (s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK) {
+            PQclear(last);
+            last = next;
+        } else {
+            PQclear(next);
+        }
+    }
+    if (PQstatus(p->conn) == CONNECTION_OK)
+        return last;
+    PQclear(last);
+    return NULL;
+}
+
+static PGresult *execute(struct postgres *p, const char *text)
+{
+    return answer(p, PQsendQuery(p->conn, text) == 1);
+}
+
 /* ---- connections ---- */
 
 static enum sql_result settings(struct postgres *p)
 {
     p->prepared_count = 0;
-    return take(p, PQexec(p->conn, "SET client_encoding = 'UTF8';"
-                                   "SET default_transaction_isolation = 'read committed'"));
+    return take(p, execute(p, "SET client_encoding = 'UTF8';"
+                              "SET default_transaction_isolation = 'read committed'"));
 }
 
 static enum sql_result reconnect(struct postgres *p)
@@ -172,7 +220,7 @@ static enum sql_result prepared_get(struct postgres *p, const char *text, char n
         sql_fail(&p->sql, "too many statements, or too long a one");
         return SQL_FAILED;
     }
-    enum sql_result r = take(p, PQprepare(p->conn, name, numbered, 0, NULL));
+    enum sql_result r = take(p, answer(p, PQsendPrepare(p->conn, name, numbered, 0, NULL) == 1));
     if (r == SQL_OK)
         p->prepared[p->prepared_count++] = text;
     return r;
@@ -185,7 +233,7 @@ struct bound {
 };
 
 /* Numbers go as text, which fits any numeric column; strings as they are. */
-static void bind(struct bound *b, const struct sql_value *params, size_t count)
+static void bind_params(struct bound *b, const struct sql_value *params, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct sql_value *v = &params[i];
@@ -262,8 +310,9 @@ static enum sql_result run(struct sql *db, const char *text, const struct sql_va
         r = prepared_get(p, text, name);
     if (r != SQL_OK)
         return r;
-    bind(&b, params, count);
-    PGresult *res = PQexecPrepared(p->conn, name, (int)count, b.values, b.lengths, b.formats, 1);
+    bind_params(&b, params, count);
+    PGresult *res = answer(
+        p, PQsendQueryPrepared(p->conn, name, (int)count, b.values, b.lengths, b.formats, 1) == 1);
     r = result_of(p, res);
     if (r == SQL_OK) {
         const char *changed = PQcmdTuples(res);
@@ -278,7 +327,7 @@ static enum sql_result script(struct sql *db, const char *text)
 {
     struct postgres *p = postgres_of(db);
     enum sql_result r = reconnect(p);
-    return r == SQL_OK ? take(p, PQexec(p->conn, text)) : r;
+    return r == SQL_OK ? take(p, execute(p, text)) : r;
 }
 
 static enum sql_result begin(struct sql *db)
@@ -301,7 +350,7 @@ static void rollback(struct sql *db)
     struct postgres *p = postgres_of(db);
     p->in_transaction = false;
     if (PQstatus(p->conn) == CONNECTION_OK)
-        PQclear(PQexec(p->conn, "ROLLBACK"));
+        PQclear(execute(p, "ROLLBACK"));
 }
 
 const struct sql_driver sql_postgres = {

@@ -7,6 +7,7 @@
  */
 #include "store/sql_priv.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,12 @@ static struct sqlite *sqlite_of(struct sql *db)
     return (struct sqlite *)db;
 }
 
+static bool is_full(const struct sqlite *q)
+{
+    int why = q->handle != NULL ? sqlite3_system_errno(q->handle) : 0;
+    return why == ENOSPC || why == EDQUOT;
+}
+
 static enum sql_result result_of(struct sqlite *q, int code)
 {
     if (code == SQLITE_OK || code == SQLITE_DONE || code == SQLITE_ROW)
@@ -48,7 +55,7 @@ static enum sql_result result_of(struct sqlite *q, int code)
     case SQLITE_CONSTRAINT:
         return SQL_CONSTRAINT;
     case SQLITE_IOERR: // a full disk shows itself so as well, in the write-ahead log's index
-        return SQL_FULL;
+        return code == SQLITE_IOERR_SHMSIZE || is_full(q) ? SQL_FULL : SQL_DOWN;
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:

@@ -9,14 +9,18 @@
  *   T1. an append is answered SQL_OK only when the transaction with it has been committed.
  *   T2. what was taken is written in the order in which it was taken, however often a commit
  *       fails; who waits is told at the first failure.
- *   T3. the lists are guarded by lock, and are short to handle: a loop never waits for a disk.
+ *   T3. when the store is stopping nothing more is taken, and all that was is answered.
+ *   T4. the lists are guarded by lock, and are short to handle: a loop never waits for a disk.
  */
 #include "store/store_priv.h"
 
+#include "base/list.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- asked by loops ---- */
 
@@ -29,30 +33,36 @@ enum store_health store_health(const struct store *s)
     return h == STORE_OK && waiting >= s->queue_bytes_max ? STORE_BUSY : h;
 }
 
-bool store_append(struct store *s, struct store_append *a)
+void store_append(struct store *s, struct store_append *a)
 {
-    if (store_health(s) != STORE_OK)
-        return false;
     a->answered = false;
     atomic_fetch_add_explicit(&s->waiting_bytes, event_bytes(&a->event), memory_order_relaxed);
     pthread_mutex_lock(&s->lock);
-    bool asleep = s->appends.first == NULL;
-    LIST_ADD(&s->appends, a);
+    bool asleep = s->appends.first == NULL, stopping = s->stopping;
+    if (!stopping)
+        LIST_ADD(&s->appends, a);
     pthread_mutex_unlock(&s->lock);
-    if (asleep)
+    if (stopping)
+        store_append_release(s, a, SQL_DOWN);
+    else if (asleep)
         pthread_cond_signal(&s->written);
-    return true;
 }
 
 void store_do(struct store *s, struct store_job *j)
 {
     pthread_mutex_lock(&s->lock);
-    if (j->reads)
+    bool stopping = s->stopping;
+    if (!stopping && j->reads)
         LIST_ADD(&s->queries, j);
-    else
+    else if (!stopping)
         LIST_ADD(&s->jobs, j);
     pthread_mutex_unlock(&s->lock);
-    pthread_cond_signal(j->reads ? &s->asked : &s->written);
+    if (stopping) {
+        j->result = SQL_DOWN;
+        store_job_answer(j);
+    } else {
+        pthread_cond_signal(j->reads ? &s->asked : &s->written);
+    }
 }
 
 void store_read(struct store *s, struct store_read *r)
@@ -61,9 +71,16 @@ void store_read(struct store *s, struct store_read *r)
     r->event_count = 0;
     buf_init(&r->made, 256 << 20);
     pthread_mutex_lock(&s->lock);
-    LIST_ADD(&s->reads, r);
+    bool stopping = s->stopping;
+    if (!stopping)
+        LIST_ADD(&s->reads, r);
     pthread_mutex_unlock(&s->lock);
-    pthread_cond_signal(&s->asked);
+    if (stopping) {
+        r->result = SQL_DOWN;
+        store_read_answer(r);
+    } else {
+        pthread_cond_signal(&s->asked);
+    }
 }
 
 bool store_stream_find(struct store *s, struct str key, struct store_position *ret)
@@ -71,9 +88,35 @@ bool store_stream_find(struct store *s, struct str key, struct store_position *r
     return streams_position(&s->streams, key, ret);
 }
 
-void store_stream_trim(struct store *s, struct str key, uint64_t up_to)
+static bool name_ok(struct str name)
 {
-    streams_trim(&s->streams, key, up_to);
+    struct utf8_state u;
+    utf8_init(&u);
+    return name.n <= STORE_NAME_MAX && utf8_feed(&u, name) && utf8_done(&u) &&
+           (name.n == 0 || memchr(name.p, '\0', name.n) == NULL);
+}
+
+enum store_room store_stream_reserve(struct store *s, struct str key)
+{
+    struct str channel = key;
+    struct str tenant = str_cut(&channel, '\0');
+    if (!name_ok(tenant) || !name_ok(channel))
+        return STORE_ROOM_NAME;
+    return streams_reserve(&s->streams, key) ? STORE_ROOM : STORE_ROOM_STREAMS;
+}
+
+static enum sql_result trim_run(struct store_job *j, struct sql *db)
+{
+    struct store_trim *t = container_of(j, struct store_trim, job);
+    return streams_trim(&t->store->streams, db, t->key, t->up_to);
+}
+
+void store_stream_trim(struct store *s, struct store_trim *t)
+{
+    t->store = s;
+    t->job.reads = false;
+    t->job.run = trim_run;
+    store_do(s, &t->job);
 }
 
 void store_read_state(struct store *s, struct store_state *ret)
@@ -86,6 +129,7 @@ void store_read_state(struct store *s, struct store_state *ret)
         .failures = atomic_load(&s->failures),
         .waiting_bytes = atomic_load(&s->waiting_bytes),
         .commit_ns = atomic_load(&s->commit_ns),
+        .reads = atomic_load(&s->reads_done),
     };
     pthread_mutex_lock(&s->lock);
     memcpy(ret->why, s->why, sizeof(ret->why));
@@ -154,18 +198,18 @@ struct store *store_open(const struct store_options *o, struct buf *ret_why)
         return NULL;
     }
     if (pthread_create(&s->writer_thread, NULL, store_writer, s) != 0) {
+        buf_add(ret_why, STR("store: no thread can be started\n"));
         store_free(s);
         return NULL;
     }
     MUST(pthread_create(&s->reader_thread, NULL, store_reader, s) == 0);
+    s->running = true;
     return s;
 }
 
-void store_close(struct store **sp)
+void store_stop(struct store *s)
 {
-    struct store *s = *sp;
-    *sp = NULL;
-    if (s == NULL)
+    if (s == NULL || !s->running)
         return;
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
@@ -174,5 +218,14 @@ void store_close(struct store **sp)
     pthread_cond_broadcast(&s->asked);
     pthread_join(s->writer_thread, NULL);
     pthread_join(s->reader_thread, NULL);
-    store_free(s);
+    s->running = false;
+}
+
+void store_close(struct store **sp)
+{
+    struct store *s = *sp;
+    *sp = NULL;
+    store_stop(s);
+    if (s != NULL)
+        store_free(s);
 }

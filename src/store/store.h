@@ -3,12 +3,14 @@
  * One writer thread commits what all loops have asked for together (group commit), one reader
  * thread answers what is older than memory. A loop never waits: it is answered by mail.
  *
- * Thread:  store_open() and store_close() on the main thread while no loop runs; store_state() and
- *          store_stream_find() on any thread; the rest on a loop, which gets the answer.
+ * Thread:  store_open(), store_stop() and store_close() on the main thread while no loop runs;
+ *          store_read_state(), store_stream_find() and store_stream_reserve() on any thread; the
+ *          rest on a loop, which gets the answer.
  * Memory:  jobs and appends are embedded in their owners' objects and are the store's until they
  *          come back.
- * Failure: while the database cannot be used, appends are refused; what was taken before stays and
- *          is written as soon as it can be. Nothing is acknowledged before its commit. */
+ * Failure: store_health() says when nothing should be appended: the database cannot be used, or too
+ *          much is waiting for it. What was taken before stays and is written as soon as it can be.
+ *          Nothing is acknowledged before its commit. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -35,15 +37,18 @@ struct store_options {
 /* Migrates the schema, and reads where every stream stands. NULL: ret_why says why, for people: the
  * database cannot be opened, is damaged, or was written by a newer version. */
 struct store *store_open(const struct store_options *o, struct buf *ret_why);
-/* Commits what is waiting, if it can be. The loops must turn once more: answers may be in the
- * mail. */
+/* Commits what is waiting, if it can be, and ends the threads. The loops must turn once more:
+ * answers are in the mail, and what is asked for from now on is answered SQL_DOWN. NULL is
+ * harmless. */
+void store_stop(struct store *s);
+/* Stops it, and frees it. */
 void store_close(struct store **sp);
 
 enum store_health { STORE_OK, STORE_DOWN, STORE_DISK_FULL, STORE_BUSY };
 struct store_state {
     enum store_health health;
     char why[256]; // unless STORE_OK
-    uint64_t commits, events, events_bytes, failures;
+    uint64_t commits, events, events_bytes, failures, reads;
     uint64_t waiting_bytes; // for their commit
     uint64_t streams;
     uint64_t commit_ns; // time spent in commits
@@ -76,8 +81,16 @@ struct store_append {
     /* The last call, behind done(): it is the caller's again. */
     void (*released)(struct store_append *a);
 };
-/* False: nothing was taken; store_health() says why. */
-bool store_append(struct store *s, struct store_append *a);
+/* Always taken: ask store_health() before, and store_stream_reserve() for the first of a stream. */
+void store_append(struct store *s, struct store_append *a);
+
+/* What one event may hold in all: database servers have limits for a row. */
+enum { STORE_EVENT_BYTES_MAX = 8 << 20, STORE_NAME_MAX = 512 };
+
+enum store_room { STORE_ROOM, STORE_ROOM_NAME, STORE_ROOM_STREAMS };
+/* Whether there is room for this stream: not STORE_ROOM_NAME, its tenant or channel is longer than
+ * STORE_NAME_MAX or not UTF-8; not STORE_ROOM_STREAMS, streams_max. */
+enum store_room store_stream_reserve(struct store *s, struct str key);
 
 /* Where a stream stands, of what is known to be kept. False: there is none. */
 struct store_position {
@@ -91,6 +104,7 @@ struct store_read {
     struct store_read *next;
     struct loop *loop;
     struct str key;
+    uint32_t epoch; // nothing is read of another one; 0: of any
     uint64_t after; // events with after < offset <= until
     uint64_t until; // 0: to the end
     uint32_t limit; // the first ones; of the last ones when newest
@@ -103,9 +117,6 @@ struct store_read {
     void (*done)(struct store_read *r);
 };
 void store_read(struct store *s, struct store_read *r);
-
-/* Forgets all events of a stream up to this offset. */
-void store_stream_trim(struct store *s, struct str key, uint64_t up_to);
 
 /* ---- rows ---- */
 
@@ -122,6 +133,15 @@ struct store_job {
     void (*done)(struct store_job *j); // on the loop
 };
 void store_do(struct store *s, struct store_job *j);
+
+/* Forgets all events of a stream up to this offset; done() when that is on the disk. */
+struct store_trim {
+    struct store_job job; // loop and done() are the caller's
+    struct store *store;  // private
+    struct str key;
+    uint64_t up_to;
+};
+void store_stream_trim(struct store *s, struct store_trim *t);
 
 /* A copy of an embedded database while it is in use. False: ret_why. Blocks the caller. */
 bool store_backup(struct store *s, const char *file, struct buf *ret_why);

@@ -31,10 +31,11 @@ struct store {
     struct job_list jobs, queries;
     struct read_list reads;
     uint64_t queue_bytes_max;
-    _Atomic uint64_t waiting_bytes, commits, events, events_bytes, failures, commit_ns;
+    _Atomic uint64_t waiting_bytes, commits, events, events_bytes, failures, commit_ns, reads_done;
     _Atomic int health;
-    char why[256]; // guarded by lock
-    bool stopping;
+    char why[256];         // guarded by lock
+    bool stopping;         // guarded by lock: nothing is taken any more
+    bool running;          // the threads are there
     struct job_list batch; // the writer's own
 };
 
@@ -49,6 +50,9 @@ static inline uint64_t event_bytes(const struct store_event *e)
 void *store_writer(void *store); // a thread
 void *store_reader(void *store);
 void store_job_answer(struct store_job *j);
+void store_read_answer(struct store_read *r);
+/* It is on the disk (SQL_OK), or nobody will write it any more. */
+void store_append_release(struct store *s, struct store_append *a, enum sql_result r);
 /* Which health a failed statement means; SQL_OK is none. */
 enum store_health store_health_of(enum sql_result r);
 

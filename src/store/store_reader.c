@@ -18,16 +18,33 @@ static void read_answered(struct mail *m, struct loop *l)
     buf_fini(&made);
 }
 
+void store_read_answer(struct store_read *r)
+{
+    r->mail.deliver = read_answered;
+    loop_post(r->loop, &r->mail);
+}
+
+/* A connection that nobody used for long has been closed by its server, and this is how one learns
+ * of it: what failed so is tried once more. */
+static bool once_more(enum sql_result r)
+{
+    return r == SQL_DOWN || r == SQL_AGAIN;
+}
+
 static void do_read(struct store *s, struct store_read *r)
 {
     r->result = streams_read(&s->streams, s->reader, r);
-    r->mail.deliver = read_answered;
-    loop_post(r->loop, &r->mail);
+    if (once_more(r->result))
+        r->result = streams_read(&s->streams, s->reader, r);
+    atomic_fetch_add_explicit(&s->reads_done, 1, memory_order_relaxed);
+    store_read_answer(r);
 }
 
 static void do_query(struct store *s, struct store_job *j)
 {
     j->result = j->run(j, s->reader);
+    if (once_more(j->result))
+        j->result = j->run(j, s->reader);
     store_job_answer(j);
 }
 

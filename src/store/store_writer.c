@@ -21,6 +21,8 @@ enum {
     RETRY_MOST_MS = 5000,
     CHECKPOINT_CHUNKS = 100000, // so many at most are read again at a start
     CHECKPOINT_MS = 30000,
+    CHECKPOINT_ROWS = 1000, // in one transaction
+    AGAIN_MOST = 5,
     IDLE_MS = 1000,
     SWEEP_IDLE = 500,
 };
@@ -31,7 +33,10 @@ struct writer {
     uint64_t batch_events, batch_bytes;
     uint64_t checkpoint_at_ms; // monotonic
     uint32_t retry_ms;         // 0: the last commit was good
+    unsigned again;            // so often the batch was merely in somebody's way
     enum sql_result failure;   // of the last one that was not
+    bool ending;               // the store is closing
+    uint64_t lost;             // at the end
 };
 
 static uint64_t now_ms(void)
@@ -57,7 +62,7 @@ static void append_released(struct mail *m, struct loop *l)
     a->released(a);
 }
 
-static void append_release(struct store *s, struct store_append *a, enum sql_result r)
+void store_append_release(struct store *s, struct store_append *a, enum sql_result r)
 {
     atomic_fetch_sub_explicit(&s->waiting_bytes, event_bytes(&a->event), memory_order_relaxed);
     a->stored = r == SQL_OK;
@@ -69,7 +74,7 @@ static void append_release(struct store *s, struct store_append *a, enum sql_res
 
 static void append_committed(void *ctx, struct store_append *a)
 {
-    append_release(ctx, a, SQL_OK);
+    store_append_release(ctx, a, SQL_OK);
 }
 
 /* Its mails are delivered in the order in which they are posted. */
@@ -87,8 +92,9 @@ static void append_failed(void *ctx, struct store_append *a)
 /* At the end: what nobody will write any more. */
 static void append_abandoned(void *ctx, struct store_append *a)
 {
-    const struct writer *w = ctx;
-    append_release(w->store, a, w->failure);
+    struct writer *w = ctx;
+    w->lost++;
+    store_append_release(w->store, a, w->failure);
 }
 
 static void job_answered(struct mail *m, struct loop *l)
@@ -111,6 +117,21 @@ static void jobs_answer(struct store *s)
         s->batch.first = j->next;
         store_job_answer(j);
     }
+}
+
+/* Those of the batch, and those that have come since: they would wait for as long as it does. */
+static void jobs_refuse(struct store *s, enum sql_result r)
+{
+    pthread_mutex_lock(&s->lock);
+    struct store_job **end = &s->batch.first;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = s->jobs.first;
+    LIST_INIT(&s->jobs);
+    pthread_mutex_unlock(&s->lock);
+    for (struct store_job *j = s->batch.first; j != NULL; j = j->next)
+        j->result = r;
+    jobs_answer(s);
 }
 
 /* ---- waiting and taking ---- */
@@ -154,6 +175,7 @@ static bool take(struct writer *w)
     s->batch.first = s->jobs.first;
     LIST_INIT(&s->jobs);
     bool go_on = a != NULL || s->batch.first != NULL || !s->stopping;
+    w->ending = s->stopping;
     pthread_mutex_unlock(&s->lock);
     w->batch_events = w->batch_bytes = 0;
     while (a != NULL) {
@@ -161,7 +183,7 @@ static bool take(struct writer *w)
         w->batch_events++;
         w->batch_bytes += event_bytes(&a->event);
         if (!streams_batch_add(&s->streams, a))
-            append_release(s, a, SQL_FAILED); // no memory, or too many streams
+            store_append_release(s, a, SQL_FAILED); // no memory, or too many streams
         a = next;
     }
     return go_on;
@@ -195,6 +217,8 @@ static enum sql_result write_all(struct writer *w)
         uint32_t added = w->batch_events > 0 ? (uint32_t)w->batch_events : SWEEP_IDLE;
         r = streams_sweep(&s->streams, w->db, added, clock_wall_ms());
     }
+    if (r == SQL_OK)
+        r = streams_checkpoint(&s->streams, w->db, w->ending ? UINT32_MAX : CHECKPOINT_ROWS);
     return r == SQL_OK ? sql_commit(w->db) : r;
 }
 
@@ -221,8 +245,19 @@ static void committed(struct writer *w, uint64_t began_ns)
     w->retry_ms = 0;
     if (atomic_load(&s->health) != STORE_OK)
         health_set(s, SQL_OK, "");
-    streams_batch_committed(&s->streams, append_committed, s);
+    w->again = 0;
+    streams_batch_settle(&s->streams, true, append_committed, s);
+    streams_sweep_settle(&s->streams, true);
+    streams_checkpoint_settle(&s->streams, true);
     jobs_answer(s);
+}
+
+static void undo(struct writer *w)
+{
+    struct streams *s = &w->store->streams;
+    sql_rollback(w->db);
+    streams_sweep_settle(s, false);
+    streams_checkpoint_settle(s, false);
 }
 
 static void failed(struct writer *w, enum sql_result r)
@@ -231,14 +266,30 @@ static void failed(struct writer *w, enum sql_result r)
     atomic_fetch_add(&s->failures, 1);
     w->failure = r;
     health_set(s, r, sql_why(w->db));
-    sql_rollback(w->db);
+    undo(w);
     streams_batch_each(&s->streams, append_failed, w);
-    for (struct store_job *j = s->batch.first; j != NULL; j = j->next)
-        j->result = r;
-    jobs_answer(s);
+    jobs_refuse(s, r);
     w->retry_ms = w->retry_ms == 0 ? RETRY_FIRST_MS : w->retry_ms * 2;
     if (w->retry_ms > RETRY_MOST_MS)
         w->retry_ms = RETRY_MOST_MS;
+}
+
+/* Of all that was taken and will not be written. */
+static void abandon(struct writer *w)
+{
+    struct store *s = w->store;
+    if (w->failure == SQL_OK)
+        w->failure = SQL_DOWN;
+    streams_batch_settle(&s->streams, false, append_abandoned, w);
+    for (struct store_append *a = s->appends.first, *next; a != NULL; a = next) {
+        next = a->next;
+        append_abandoned(w, a);
+    }
+    LIST_INIT(&s->appends);
+    jobs_refuse(s, w->failure);
+    if (w->lost > 0)
+        log_error("store: %lu events could not be written before the end: %s",
+                  (unsigned long)w->lost, sql_why(w->db));
 }
 
 /* False: the store is closing, and the batch cannot be written. */
@@ -252,6 +303,10 @@ static bool write_batch(struct writer *w)
             committed(w, began_ns);
             return true;
         }
+        if (r == SQL_AGAIN && w->again++ < AGAIN_MOST) {
+            undo(w);
+            continue;
+        }
         failed(w, r);
         pthread_mutex_lock(&s->lock);
         bool stopping = s->stopping;
@@ -263,20 +318,22 @@ static bool write_batch(struct writer *w)
     }
 }
 
-static void checkpoint(struct writer *w)
+static void checkpoint_when_due(struct writer *w)
 {
     struct streams *s = &w->store->streams;
-    if (s->dirty == NULL)
+    if (s->uncounted < CHECKPOINT_CHUNKS && now_ms() < w->checkpoint_at_ms)
         return;
-    enum sql_result r = sql_begin(w->db);
-    if (r == SQL_OK)
-        r = streams_checkpoint(s, w->db);
-    if (r == SQL_OK)
-        r = sql_commit(w->db);
-    if (r != SQL_OK)
-        sql_rollback(w->db); // the next batch shows what is wrong
-    streams_checkpoint_settle(s, r == SQL_OK);
+    streams_checkpoint_begin(s);
     w->checkpoint_at_ms = now_ms() + CHECKPOINT_MS;
+}
+
+/* What is under way, and what changed meanwhile. */
+static bool checkpoint_all(struct writer *w)
+{
+    struct streams *s = &w->store->streams;
+    bool ok = !s->checkpointing || write_batch(w);
+    streams_checkpoint_begin(s);
+    return ok && (!s->checkpointing || write_batch(w));
 }
 
 void *store_writer(void *store)
@@ -286,15 +343,11 @@ void *store_writer(void *store)
     bool ok = true;
     while (ok && take(&w)) {
         ok = write_batch(&w);
-        if (s->streams.uncounted >= CHECKPOINT_CHUNKS || now_ms() >= w.checkpoint_at_ms)
-            checkpoint(&w);
+        checkpoint_when_due(&w);
     }
+    w.batch_events = w.batch_bytes = 0;
     if (ok)
-        checkpoint(&w);
-    else
-        log_error("store: %lu events could not be written before the end: %s",
-                  (unsigned long)w.batch_events, sql_why(w.db));
-    w.failure = SQL_DOWN;
-    streams_batch_committed(&s->streams, append_abandoned, &w);
+        (void)checkpoint_all(&w);
+    abandon(&w);
     return NULL;
 }

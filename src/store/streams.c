@@ -6,8 +6,8 @@
  *
  * Always true between two batches:
  *   R1. now is what the chunks in the database say, trims included.
- *   R2. a stream whose row is behind its now is in the list of dirty ones, or has chunks behind
- *       checkpoint_seq.
+ *   R2. a stream whose row is behind its now is in the list of dirty ones or of those being saved.
+ *   R3. from first to last no offset is missing.
  */
 #include "store/streams.h"
 
@@ -19,7 +19,7 @@
 
 bool streams_init(struct streams *s, const struct store_options *o)
 {
-    *s = (struct streams){.next_id = 1, .next_seq = 1};
+    *s = (struct streams){.next_id = 1, .next_seq = 1, .sweep_pass = 1};
     pthread_mutex_init(&s->lock, NULL);
     map_init(&s->map, o->streams_max);
     buf_init(&s->body, CHUNK_BYTES_MAX + (64 << 20));
@@ -29,9 +29,25 @@ bool streams_init(struct streams *s, const struct store_options *o)
     return true;
 }
 
+static void free_gone(struct streams *s)
+{
+    for (struct stream *st = s->dirty, *next; st != NULL; st = next) {
+        next = st->next_dirty;
+        st->dirty = false;
+        if (st->gone && !st->saving)
+            free(st);
+    }
+    for (struct stream *st = s->saving, *next; st != NULL; st = next) {
+        next = st->next_saving;
+        if (st->gone)
+            free(st);
+    }
+}
+
 void streams_fini(struct streams *s)
 {
     struct map_node *n = map_first(&s->map);
+    free_gone(s);
     while (n != NULL) {
         struct map_node *next = map_next(&s->map, n);
         map_remove(&s->map, n);
@@ -40,6 +56,7 @@ void streams_fini(struct streams *s)
     }
     map_fini(&s->map);
     free(s->by_id);
+    free(s->effects);
     buf_fini(&s->body);
     buf_fini(&s->scratch);
     pthread_mutex_destroy(&s->lock);
@@ -92,6 +109,35 @@ struct stream *streams_add(struct streams *s, struct str key, uint64_t id)
     return st;
 }
 
+bool streams_reserve(struct streams *s, struct str key)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ok = streams_find(s, key) != NULL || streams_add(s, key, s->next_id) != NULL;
+    pthread_mutex_unlock(&s->lock);
+    return ok;
+}
+
+uint64_t streams_new_id(struct streams *s, struct stream *st)
+{
+    uint64_t id = 0;
+    pthread_mutex_lock(&s->lock);
+    if (ids_reserve(s, s->next_id)) {
+        id = s->next_id++;
+        s->by_id[id] = st;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return id;
+}
+
+void streams_forget(struct streams *s, struct stream *st)
+{
+    map_remove(&s->map, &st->node);
+    s->by_id[st->id] = NULL;
+    st->gone = true;
+    if (!st->dirty && !st->saving)
+        free(st);
+}
+
 void streams_mark_dirty(struct streams *s, struct stream *st)
 {
     if (st->dirty)
@@ -111,15 +157,21 @@ bool streams_position(struct streams *s, struct str key, struct store_position *
     return st != NULL;
 }
 
-void streams_trim(struct streams *s, struct str key, uint64_t up_to)
+enum sql_result streams_trim(struct streams *s, struct sql *db, struct str key, uint64_t up_to)
 {
     pthread_mutex_lock(&s->lock);
     struct stream *st = streams_find(s, key);
     if (st != NULL && up_to >= st->now.first) {
-        st->now.first = (up_to < st->now.last ? up_to : st->now.last) + 1;
+        st->now.first = up_to + 1;
         streams_mark_dirty(s, st);
     }
+    struct sql_value values[] = {sql_int(st != NULL ? (int64_t)st->now.first : 0),
+                                 sql_int(st != NULL ? (int64_t)st->id : 0)};
     pthread_mutex_unlock(&s->lock);
+    if (st == NULL)
+        return SQL_OK;
+    return sql_run(db, "UPDATE recado_streams SET first_offset = ? WHERE id = ?", values, 2, NULL,
+                   NULL);
 }
 
 /* ---- after a start ---- */
@@ -175,10 +227,12 @@ static void mark_chunk(struct stream_mark *m, uint64_t seq, uint64_t last, uint6
 static bool load_chunk(void *ctx, const struct sql_value *row, size_t count)
 {
     struct loading *l = ctx;
-    MUST(count == 5);
-    uint64_t seq = (uint64_t)row[0].i;
+    MUST(count == 6);
+    uint64_t seq = (uint64_t)row[0].i, first = (uint64_t)row[5].i;
     struct stream *st = streams_of_id(l->streams, (uint64_t)row[1].i);
-    if (st != NULL) { // else: of a stream that was forgotten
+    if (st != NULL && seq > st->now.last_seq) { // else: forgotten, or the row holds it already
+        if (first > st->now.last + 1 && first > st->now.first)
+            st->now.first = first;
         mark_chunk(&st->now, seq, (uint64_t)row[2].i, (uint64_t)row[4].i, row[3].i);
         streams_mark_dirty(l->streams, st);
     }
@@ -213,8 +267,8 @@ enum sql_result streams_load(struct streams *s, struct sql *db)
     struct sql_value since = sql_int((int64_t)s->checkpoint_seq);
     if (r == SQL_OK)
         r = sql_run(db,
-                    "SELECT seq, stream, last_offset, at, length(body) FROM recado_chunks "
-                    "WHERE seq > ? ORDER BY seq",
+                    "SELECT seq, stream, last_offset, at, length(body), first_offset "
+                    "FROM recado_chunks WHERE seq > ? ORDER BY seq",
                     &since, 1, load_chunk, &l);
     if (s->next_seq <= newest)
         s->next_seq = newest + 1;

@@ -39,24 +39,35 @@ struct stream {
     uint64_t id;              // 0: not in the database yet
     struct stream_mark now;   // committed
     struct stream_mark draft; // of the batch that is being written
-    struct stream *next_dirty;
+    uint64_t fresh_id;        // of a row that the batch begins: the stream starts anew; 0: none
+    struct stream *next_dirty, *next_saving;
     struct store_append *first_append, *last_append; // of the batch
     struct stream *next_in_batch;
-    bool dirty; // its row is behind
+    uint64_t seen_bytes, seen_pass; // of the sweep: what it met in its last way over the chunks
+    bool dirty;                     // its row is behind
+    bool saving;                    // its row is being written
+    bool gone;                      // forgotten, and freed by the list that still holds it
     char key[];
 };
 
 struct streams {
-    pthread_mutex_t lock; // map, and every stream's now
-    struct map map;
+    pthread_mutex_t lock;  // map, and every stream's now
+    struct map map;        // guarded by lock, as the next four
     struct stream **by_id; // NULL: forgotten
-    uint64_t id_cap;
+    uint64_t id_cap, next_id;
     struct stream *dirty;
-    struct stream *batch; // streams with appends of this batch
-    uint64_t next_id, next_seq;
-    uint64_t checkpoint_seq; // rows of streams hold all up to here
+    struct stream *batch;  // streams with appends of this batch
+    struct stream *saving; // of a checkpoint, those whose rows are still to be written
+    struct stream *saved;  // up to here, the transaction under way writes them
+    bool checkpointing, checkpoint_ends;
+    uint64_t next_seq;
+    uint64_t checkpoint_seq; // rows of streams hold at least all up to here
+    uint64_t checkpoint_to;  // and up to here when the one under way has ended
     uint64_t swept_seq;      // the sweep goes on behind it
-    uint64_t uncounted;      // chunks since the last checkpoint
+    uint64_t sweep_pass, sweep_from;
+    struct sweep_effect *effects; // of the transaction under way
+    size_t effect_count, effect_cap;
+    uint64_t uncounted; // chunks since the last checkpoint
     struct buf body, scratch;
     void (*retention)(void *ctx, struct str key, struct store_retention *ret);
     void *ctx;
@@ -70,26 +81,35 @@ struct stream *streams_find(const struct streams *s, struct str key);
 struct stream *streams_of_id(const struct streams *s, uint64_t id);
 /* Under a new id; NULL: no memory, or streams_max. */
 struct stream *streams_add(struct streams *s, struct str key, uint64_t id);
+/* Makes sure that it can be written to. False: no memory, or streams_max. On any thread. */
+bool streams_reserve(struct streams *s, struct str key);
+/* A new number for st, whose chunks are its own from now on; 0: no memory. */
+uint64_t streams_new_id(struct streams *s, struct stream *st);
+/* No longer in the map; freed at once, or by the list that holds it. */
+void streams_forget(struct streams *s, struct stream *st);
 void streams_mark_dirty(struct streams *s, struct stream *st);
 
 bool streams_position(struct streams *s, struct str key, struct store_position *ret);
 
-/* A batch: add all, write inside a transaction (again, if it was not committed), then drop it when
- * it was: each() is called for every append, in order within a stream. */
+/* A batch: add all, write inside a transaction (again, if it was not committed), then settle:
+ * each() is called for every append, in order within a stream. */
 bool streams_batch_add(struct streams *s, struct store_append *a);
 enum sql_result streams_batch_write(struct streams *s, struct sql *db);
 typedef void streams_each_fn(void *ctx, struct store_append *a);
 void streams_batch_each(struct streams *s, streams_each_fn *each, void *ctx);
-void streams_batch_committed(struct streams *s, streams_each_fn *each, void *ctx);
+void streams_batch_settle(struct streams *s, bool committed, streams_each_fn *each, void *ctx);
 
-/* Inside a transaction of its own: rows of what has changed since the last checkpoint. Then settle
- * with whether it was committed. */
-enum sql_result streams_checkpoint(struct streams *s, struct sql *db);
+/* A checkpoint begins between two transactions; then each of them writes some rows of what had
+ * changed, until all are written. Settle with whether it was committed. */
+void streams_checkpoint_begin(struct streams *s);
+enum sql_result streams_checkpoint(struct streams *s, struct sql *db, uint32_t most);
 void streams_checkpoint_settle(struct streams *s, bool committed);
 /* Inside a transaction: looks at some chunks behind the last ones it looked at, and drops those
- * that nobody keeps; enough to keep up with `added` new ones. */
+ * that nobody keeps; enough to keep up with `added` new ones. Settled behind the batch. */
 enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t added, int64_t now_ms);
-void streams_trim(struct streams *s, struct str key, uint64_t up_to);
+void streams_sweep_settle(struct streams *s, bool committed);
+/* Inside a transaction. What is still on its way, up to there, is trimmed as well. */
+enum sql_result streams_trim(struct streams *s, struct sql *db, struct str key, uint64_t up_to);
 
 /* On the reader's connection. */
 enum sql_result streams_read(struct streams *s, struct sql *db, struct store_read *r);

@@ -66,6 +66,8 @@ struct range {
 static struct range range_of(const struct store_read *r, const struct stream_mark *m)
 {
     struct range g = {r->after + 1, r->until > 0 && r->until < m->last ? r->until : m->last};
+    if (r->after >= g.last)
+        return (struct range){1, 0};
     if (g.first < m->first)
         g.first = m->first;
     uint64_t count = g.last + 1 > g.first ? g.last + 1 - g.first : 0;
@@ -135,6 +137,10 @@ static struct str keep_string(struct reading *g, struct str s)
 static void event_keep(struct reading *g, const struct store_event *e)
 {
     struct store_read *r = g->read;
+    if (r->event_count > 0 && e->offset != r->events[r->event_count - 1].offset + 1) {
+        r->event_count = 0; // something between them was dropped while this was read
+        r->made.len = 0;
+    }
     if (r->event_count == g->event_cap) {
         size_t cap = g->event_cap > 0 ? g->event_cap * 2 : 64;
         struct store_event *more = realloc(r->events, cap * sizeof(*more));
@@ -187,13 +193,22 @@ static void strings_settle(struct store_read *r)
     }
 }
 
+static void read_begin(struct store_read *r)
+{
+    free(r->events);
+    r->events = NULL;
+    r->event_count = 0;
+    buf_clear(&r->made);
+}
+
 enum sql_result streams_read(struct streams *s, struct sql *db, struct store_read *read)
 {
     struct chunk_list chunks = {0};
     struct stream_mark m = {0};
+    read_begin(read);
     pthread_mutex_lock(&s->lock);
     const struct stream *st = streams_find(s, read->key);
-    if (st != NULL)
+    if (st != NULL && (read->epoch == 0 || read->epoch == st->now.epoch))
         m = st->now;
     pthread_mutex_unlock(&s->lock);
     struct reading g = {.read = read, .range = range_of(read, &m)};

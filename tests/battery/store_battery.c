@@ -78,6 +78,7 @@ struct piece {
 };
 
 static unsigned waiting, refused;
+static uint32_t epoch_of_streams = 77;
 
 static void piece_done(struct store_append *a)
 {
@@ -120,7 +121,7 @@ static void append_sized(unsigned stream, uint64_t offset, size_t size)
     p->append = (struct store_append){
         .loop = loop,
         .key = key_of(stream, p->key),
-        .epoch = 77 + stream,
+        .epoch = epoch_of_streams + stream,
         .event = {.offset = offset,
                   .time_ms = clock_wall_ms(),
                   .type = offset % 3 == 0 ? STR_NONE : STR("type:of"),
@@ -131,7 +132,8 @@ static void append_sized(unsigned stream, uint64_t offset, size_t size)
         .released = piece_released,
     };
     waiting++;
-    assert_true(store_append(store, &p->append));
+    assert_int_equal(store_health(store), STORE_OK);
+    store_append(store, &p->append);
 }
 
 static void append(unsigned stream, uint64_t offset)
@@ -199,7 +201,7 @@ static void check_position(unsigned stream, uint64_t first, uint64_t last)
     char key[64];
     struct store_position at;
     assert_true(store_stream_find(store, key_of(stream, key), &at));
-    assert_int_equal(at.epoch, 77 + stream);
+    assert_int_equal(at.epoch, epoch_of_streams + stream);
     assert_int_equal(at.first, first);
     assert_int_equal(at.last, last);
 }
@@ -271,20 +273,120 @@ static void test_sizes(void **state)
     (void)a;
 }
 
+/* Offsets that were never stored: what is older cannot be joined to what is newer. */
+static void test_gap(void **state)
+{
+    enum { STREAM = 45 };
+    (void)state;
+    for (uint64_t o = 1; o <= 10; o++)
+        append(STREAM, o);
+    for (uint64_t o = 21; o <= 30; o++)
+        append(STREAM, o);
+    wait_for_all();
+    check_position(STREAM, 21, 30);
+    check_read(STREAM, 0, 0, 0, false, 21, 30);
+    append(STREAM, 40);
+    wait_for_all();
+    reopen();
+    check_position(STREAM, 40, 40);
+    check_read(STREAM, 0, 0, 0, false, 40, 40);
+}
+
+/* A stream that begins anew: of the one before nothing is left. */
+static void test_epochs(void **state)
+{
+    enum { STREAM = 46 };
+    (void)state;
+    for (uint64_t o = 1; o <= 100; o++)
+        append(STREAM, o);
+    wait_for_all();
+    epoch_of_streams++;
+    for (uint64_t o = 5; o <= 9; o++)
+        append(STREAM, o);
+    wait_for_all();
+    check_position(STREAM, 5, 9);
+    check_read(STREAM, 0, 0, 0, false, 5, 9);
+    reopen();
+    check_position(STREAM, 5, 9);
+    append(STREAM, 10);
+    epoch_of_streams--; // and two in one batch
+    append(STREAM, 1);
+    append(STREAM, 2);
+    wait_for_all();
+    reopen();
+    check_position(STREAM, 1, 2);
+    check_read(STREAM, 0, 0, 0, false, 1, 2);
+}
+
+/* Those that cannot be stored are known before anything is delivered. */
+static void test_reserve(void **state)
+{
+    char name[600];
+    (void)state;
+    memset(name, 'n', sizeof(name));
+    assert_int_equal(store_stream_reserve(store, STR("t\0c")), STORE_ROOM);
+    assert_int_equal(store_stream_reserve(store, (struct str){name, 520}), STORE_ROOM_NAME);
+    assert_int_equal(store_stream_reserve(store, STR("t\0c\0d")), STORE_ROOM_NAME);
+    assert_int_equal(store_stream_reserve(store, STR("\xff\0c")), STORE_ROOM_NAME);
+    struct store_position at;
+    assert_true(store_stream_find(store, STR("t\0c"), &at)); // known, and nothing of it is kept
+    assert_int_equal(at.epoch, 0);
+}
+
+/* What is asked for behind the end is answered, and refused. */
+static void test_stopped(void **state)
+{
+    (void)state;
+    if (!outlives())
+        skip();
+    append(70, 1);
+    store_stop(store);
+    append(70, 2);
+    while (waiting > 0)
+        loop_turn(loop, 100);
+    assert_int_equal(refused, 1);
+    refused = 0;
+    close_store();
+    open_store();
+    check_position(70, 1, 1);
+}
+
+struct trimming {
+    struct store_trim trim;
+    bool done;
+};
+
+static void trimmed(struct store_job *j)
+{
+    struct store_trim *t = container_of(j, struct store_trim, job);
+    assert_int_equal(j->result, SQL_OK);
+    container_of(t, struct trimming, trim)->done = true;
+}
+
+static void trim(unsigned stream, uint64_t up_to)
+{
+    char key[64];
+    struct trimming t = {.trim = {.job = {.loop = loop, .done = trimmed},
+                                  .key = key_of(stream, key),
+                                  .up_to = up_to}};
+    store_stream_trim(store, &t.trim);
+    while (!t.done)
+        loop_turn(loop, 100);
+}
+
 static void test_trim(void **state)
 {
     enum { STREAM = 40 };
-    char key[64];
     (void)state;
     for (uint64_t o = 1; o <= 50; o++)
         append(STREAM, o);
     wait_for_all();
-    store_stream_trim(store, key_of(STREAM, key), 20);
+    trim(STREAM, 20);
     check_position(STREAM, 21, 50);
     check_read(STREAM, 0, 0, 0, false, 21, 50);
     reopen();
     check_position(STREAM, 21, 50);
-    store_stream_trim(store, key_of(STREAM, key), UINT64_MAX);
+    trim(STREAM, 50);
     check_read(STREAM, 0, 0, 0, false, 1, 0);
     append(STREAM, 51);
     wait_for_all();
@@ -346,6 +448,26 @@ static void test_retention(void **state)
     assert_true(chunk_count() <= 400);
     check_read(STREAM, offset - 10, 0, 0, false, offset - 9, offset);
     keep.count = 1000000;
+}
+
+/* By bytes: what is kept is neither much more than asked for nor less. */
+static void test_retention_of_bytes(void **state)
+{
+    enum { STREAM = 55, SIZE = 1000, KEPT = 100 };
+    char key[64];
+    struct store_position at;
+    (void)state;
+    keep.bytes = SIZE * KEPT;
+    for (uint64_t o = 1; o <= 3000; o++) {
+        append_sized(STREAM, o, SIZE);
+        if (o % 2 == 0)
+            wait_for_all();
+    }
+    wait_for_all();
+    assert_true(store_stream_find(store, key_of(STREAM, key), &at));
+    assert_int_equal(at.last, 3000);
+    assert_in_range(at.last + 1 - at.first, KEPT * 9 / 10, KEPT * 20);
+    keep.bytes = 0;
 }
 
 /* ---- rows ---- */
@@ -427,8 +549,22 @@ static void drop_tables(void)
         snprintf(text, sizeof(text), "DROP TABLE IF EXISTS %s", tables[i]);
         assert_int_equal(sql_script(db, text), SQL_OK);
     }
-    assert_int_equal(sql_script(db, "CREATE TABLE battery_rows (id BIGINT NOT NULL PRIMARY KEY)"),
-                     SQL_OK);
+    sql_close(&db);
+    buf_fini(&why);
+}
+
+/* While the store is open, for what ends with its last connection. */
+static void make_rows(void)
+{
+    enum sql_result r;
+    struct buf why;
+    buf_init(&why, 4096);
+    struct sql *db = sql_open(str_from(url), &r, &why);
+    assert_non_null(db);
+    do {
+        r = sql_script(db, "CREATE TABLE battery_rows (id BIGINT NOT NULL PRIMARY KEY)");
+    } while (r == SQL_AGAIN);
+    assert_int_equal(r, SQL_OK);
     sql_close(&db);
     buf_fini(&why);
 }
@@ -439,6 +575,7 @@ static int begin_all(void **state)
     loop = loop_create(0);
     drop_tables();
     open_store();
+    make_rows();
     return loop == NULL;
 }
 
@@ -458,7 +595,12 @@ int main(void)
         cmocka_unit_test(test_long_streams),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_retention_of_bytes),
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_newer_schema_is_refused),
     };

@@ -246,6 +246,20 @@ endpoints: [{{ path: /ws/agents, dialect: agents, auth: required }}]
         assert json.loads(answer[2])["clientsByOrg"] == {"org-aaa": 1}
 
 
+async def test_whoever_is_welcomed_hears_everything(start_recado):
+    """The publisher may be on the organization's own loop, and so overtake the subscription."""
+    server = start_recado("loops: 4")
+    for i in range(100):
+        org = f"org-{i}"
+        async with websockets.connect(
+                server.ws(f"/ws/agents?organizationId={org}&userId=ana")) as ws:
+            welcome(json.loads(await ws.recv()), org)
+            server.publish("agents", i, tenant=org, type="a")
+            server.publish("user:ana", i, tenant=org, type="b")
+            got = [json.loads(await asyncio.wait_for(ws.recv(), 20)) for _ in range(2)]
+            assert sorted((one["type"], one["data"]) for one in got) == [("a", i), ("b", i)]
+
+
 @pytest.mark.parametrize("clients, organizations", [(50, 2), (5000, 10)])
 def test_many_clients(start_recado, node, clients, organizations):
     server = start_recado("loops: 4\nclient: { connects_per_second_per_address: 0 }")

@@ -1,7 +1,8 @@
-"""What each dialect does with what it cannot understand, as tables: wrong types, missing fields, deep
-nesting, frames of 10 MB, invalid UTF-8, the wrong order, packets of another dialect. A row says what
-is sent and what the client hears. After every row the connection still answers, or has ended in the
-way the row says; the server is healthy, and a well-behaved client of the same dialect receives."""
+"""What each dialect does with what it cannot understand, as tables: wrong types, missing fields,
+deep nesting, frames of 10 MB, invalid UTF-8, the wrong order, packets of another dialect. A row
+says what is sent and what the client hears. After every row the connection still answers, or has
+ended in the way the row says; the server is healthy, and a well-behaved client of the same dialect
+receives."""
 
 import json
 import re
@@ -17,6 +18,8 @@ SECRET = "0123456789abcdef0123456789abcdef"
 CONFIG = f"""
 auth: {{ hmac_secret: "{SECRET}" }}
 loops: 2
+endpoints:
+  - {{ path: /live/, dialect: socketio }}
 """
 ROOM = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 TEN_MB = 10_000_000
@@ -37,7 +40,8 @@ class Door:
 
     path      where
     greeting  what is exchanged first: ">text" is sent, "<pattern" is heard
-    ping      is answered with what pong matches: so one knows that all before it was dealt with
+    ping      is answered with what pong matches: so one knows that all before it was dealt with;
+              None: the dialect has no such thing, a frame of the WebSocket's own has to do
     event     what is published, as fields of the server API; received matches what arrives
     """
 
@@ -105,6 +109,12 @@ DOORS = {
     "conductor": Door(
         "/ws/gamification", ('<"connected"',), '{"command":"ping"}', '"type": ?"pong"',
         {"channel": "gamification", "type": "task_started"}, '"task_started"'),
+    "conductor producer": Door(
+        "/ws/agent-stream", (), None, None,
+        {"channel": "gamification", "type": "task_started"}, None),
+    "socketio": Door(
+        SIO.replace("/socket.io/", "/live/"), ("<^0{", ">40", "<^40{"), None, None,
+        {"channel": "socketio:/", "type": "news"}, r'^42\["news"'),
     "pytake": Door(
         SIO, ("<^0{", '>40{"token":"TOKEN"}', "<^40{",
               f'>42["join_conversation",{{"conversation_id":"{ROOM}"}}]', "<joined_conversation"),
@@ -145,6 +155,12 @@ NO_PACKET = Ends(1002)
 def error(text):
     return Says(f'^{{"type":"error","data":{{"message":"{text}')
 
+
+BROKEN_PACKETS = [  # of Socket.IO
+    "4", "49", "4x", "42", "42{}", "42[", "42[]", '42["a"', "42[{}]", "42[null]", '42"a"', "43",
+    "43[]", '45["a"]', '451-["a"', '45x-["a"]', '45999999999-["a"]', "42" + "[" * 20_000,
+    '42["connect"]', '42["disconnect"]',
+]
 
 ORQ_UNKNOWN = error('Tipo de mensagem desconhecido"}}$')
 ORQ_BROKEN = error("Erro ao processar mensagem: .")
@@ -188,7 +204,8 @@ BAD_UTF8 = [b"\xff", b'{"type":"\xc3"}', b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x9
 TABLES = {
     "orquestrador": [
         *rows(ORQ_BROKEN, *NOT_JSON, "null", "ping"),
-        *rows(ORQ_UNKNOWN, *NO_COMMAND, *(PACKETS[d] for d in ("agents", "plataforma", "conductor"))),
+        *rows(ORQ_UNKNOWN, *NO_COMMAND, PACKETS["agents"], PACKETS["plataforma"],
+              PACKETS["conductor"]),
         *rows(ORQ_BROKEN, '{"type":"task:subscribe"}', '{"type":"task:subscribe","data":null}',
               '{"type":"task:unsubscribe"}', '{"type":"task:unsubscribe","data":null}',
               '{"type":"chat:send"}', '{"type":"chat:send","data":null}'),
@@ -250,17 +267,28 @@ TABLES = {
         *rows(Says(r'^42\["error",\{"message":"Failed to join conversation"\}\]$'),
               '42["join_conversation","x"]', '42["join_conversation",[1]]',
               '42["join_conversation",null]'),
-        *rows(IGNORED, '42["leave_conversation",{}]', '42["typing_start",{}]', '42["typing_stop",{}]',
+        *rows(IGNORED, '42["leave_conversation",{}]', '42["typing_start",{}]',
+              '42["typing_stop",{}]',
               '42["ping",1]', '42["nonsense"]', '42["nonsense",{"a":1}]', '427["nonsense"]',
-              '42["PING"]', "3", '437[]', '42/nobody,["a"]', '437/nobody,[]'),
+              '42["PING"]', "3", '437[]', '42/nobody,["a"]', '43/nobody,7[]'),
         # What is no packet ends the session, as the protocol says.
-        *rows(SESSION_ENDS, "4", "49", "4x", "42", "42{}", "42[", "42[]", '42["a"',
-              "42[{}]", "42[null]", '42"a"', "43", "43[]", '45["a"]', '451-["a"', '45x-["a"]',
-              '45999999999-["a"]', "42" + "[" * 20_000,
-              '42["connect"]', '42["disconnect"]'),
+        *rows(SESSION_ENDS, *BROKEN_PACKETS),
         *rows(NO_PACKET, "7", "ping", "2probe", *(PACKETS[d] for d in (
             "orquestrador", "plataforma", "conductor", "native", "sse"))),
         (f'42["nonsense","{"x" * TEN_MB}"]', Ends(1009)),
+    ],
+    "socketio": [
+        *rows(IGNORED, '42["anything",{"a":[]}]', '427["anything"]', "3", "437[]", '42/x,["a"]',
+              '42["a",' + deep(20) + "]"),
+        *rows(SESSION_ENDS, *BROKEN_PACKETS, "40", '40{"a":1}'),
+        *rows(NO_PACKET, "7", "ping", *(PACKETS[d] for d in ("agents", "conductor", "sse"))),
+        (f'42["anything","{"x" * TEN_MB}"]', Ends(1009)),
+    ],
+    "conductor producer": [
+        *rows(IGNORED, *NOT_JSON, *NO_COMMAND, "null", PACKETS["conductor"],
+              '{"type":"stream_start"}', '{"type":"stream_start","data":null}',
+              '{"type":"agent_stream","data":"x"}', '{"type":"agent_stream","data":[1]}'),
+        (BIG_PING, IGNORED),
     ],
     "native": [
         *rows(Ends(3501, 3003), *NOT_JSON, "null", *NO_COMMAND, "ping", PACKETS["orquestrador"],
@@ -282,13 +310,16 @@ BINARIES = {  # a message that is not text, though it would be a command
     "plataforma logs": IGNORED,
     "conductor": Says(r'"type": ?"error"'),
     "pytake": SESSION_ENDS,  # an attachment that nobody announced
+    "socketio": SESSION_ENDS,
+    "conductor producer": IGNORED,
     "native": Says('"id":9'),
 }
 
 
 def all_rows():
     for name, expected in BINARIES.items():
-        yield pytest.param(name, BINARY, DOORS[name].ping, expected, id=f"{name}: binary")
+        message = DOORS[name].ping or '42["x"]'
+        yield pytest.param(name, BINARY, message, expected, id=f"{name}: binary")
     for name, table in TABLES.items():
         for message, expected in table:
             yield pytest.param(name, TEXT, message, expected, id=f"{name}: {shown(message)!r}")
@@ -297,7 +328,10 @@ def all_rows():
 
 
 def check(wire, door, expected):
-    if isinstance(expected, Says):
+    if isinstance(expected, Says) and door.ping is None:
+        wire.send(frame(PING, b"still there?"))
+        assert wire.read_frame() == (PONG, b"still there?")
+    elif isinstance(expected, Says):
         wire.send(frame(TEXT, door.ping))
         said = []
         for pattern in expected.patterns:
@@ -319,9 +353,11 @@ def still_well(server, door):
     """Somebody who did nothing wrong, before and after."""
     assert server.get("/healthz/ready")[0] == 200
     with door.open(server) as good:
-        answer = server.api("publish", {**door.event, "data": {"level": "error", "message": "fine"}})
+        data = {"level": "error", "message": "fine"}
+        answer = server.api("publish", {**door.event, "data": data})
         assert "error" not in answer, answer
-        assert hear_until(good, door.received) == []
+        if door.received is not None:
+            assert hear_until(good, door.received) == []
 
 
 @pytest.mark.parametrize("name, opcode, message, expected", all_rows())
@@ -414,6 +450,10 @@ REQUESTS = [  # method, path, body, status, body as it has to be or None
     ("POST", "/api/internal/task-event", '{"type":"nonsense"}', 400, None),
     ("POST", "/api/internal/task-event", '{"type":7}', 400, None),
     ("GET", "/events", "", 400, None),
+    ("GET", "/events?channel=", "", 400, None),
+    ("GET", "/events?channel=%FF", "", 400, None),
+    ("GET", "/events?channel=a%20b", "", 400, None),
+    ("GET", "/events?channel=" + "x" * 300, "", 400, None),
 ]
 
 

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -389,6 +390,9 @@ class BackEnd(http.server.ThreadingHTTPServer):
         self.answer, self.asked = answer, []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, *args):
+        pass  # the server may be gone when the answer comes
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -579,3 +583,58 @@ def test_a_silent_client_lives(start_recado):
             return json.loads(await asyncio.wait_for(socket.recv(), 20))
 
     assert asyncio.run(idle())["type"] == "x"
+
+
+def test_everybody_comes_and_goes(start_recado):
+    """Clients, jobs, readers and back ends on four loops at once; each gets what is its own."""
+    server = start_recado("loops: 4\nconductor: { jobs_max: 20 }")
+    failures = []
+
+    def told(socket, command, type):
+        socket.send(json.dumps(command))
+        while json.loads(socket.recv(timeout=20))["type"] != type:
+            pass
+
+    def client():
+        socket, _ = watch(server)
+        told(socket, {"command": "subscribe", "topics": ["task_error"]}, "subscribed")
+        told(socket, {"command": "get_stats"}, "stats")
+        socket.send('{"command":"pause_councilor","councilor_id":"c"}')  # and does not wait
+        socket.close()
+
+    def job():
+        id = submit(server)
+        emit(server, id, "status_update", {"id": id})
+        end = threading.Thread(target=emit, args=(server, id, "end_of_stream", {}))
+        end.start()
+        assert read_stream(server, id) == [("status_update", {"id": id})]
+        end.join()
+
+    def event():
+        server.publish("gamification", {"n": 1}, type="task_error")
+        assert server.get("/api/tasks/events")[0] == 200
+
+    def repeat(what):
+        try:
+            for _ in range(40):
+                what()
+        except Exception as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=repeat, args=(what,))
+               for what in [client] * 4 + [job] * 4 + [event] * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not failures, failures
+
+
+def test_a_second_signal_while_jobs_run(start_recado):
+    server = start_recado(LOOPS + "shutdown: { drain: 60s }")
+    for _ in range(5):
+        submit(server)
+    watch(server)
+    server.signal(signal.SIGTERM)
+    server.wait_log("draining|drain|stop")
+    server.stop()

@@ -1,4 +1,4 @@
-"""The example configurations of docs/examples work as they stand; only their ports are others here."""
+"""The example configurations of docs/examples work as they stand; only their ports are others."""
 
 import re
 import socket

@@ -26,7 +26,8 @@ loops: 2
 """
 
 # As a back end writes it: bytes that a parse and a rewrite would change.
-DATA = '{ "id":"m-1",  "content": {"text":"olá \\u00e7 \\ud83d\\ude00"}, "n": 1.50, "list":[1,2 ,null] }'
+DATA = ('{ "id":"m-1",  "content": {"text":"olá \\u00e7 \\ud83d\\ude00"}, "n": 1.50, '
+        '"list":[1,2 ,null] }')
 
 # Who knows conversations as they are; the others are told by the back end what to follow.
 TOLD = ("orquestrador", "agents", "plataforma", "conductor")

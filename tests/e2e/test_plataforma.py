@@ -378,6 +378,22 @@ async def test_limit(start_recado):
     assert stats(server)["total_connections"] == 6
 
 
+async def test_a_thousand_is_the_limit_unless_configured(start_recado):
+    server = start_recado("loops: 2")
+    clients = []
+    while len(clients) < 1000:
+        clients += await asyncio.gather(
+            *(notifications(server, compression=None) for _ in range(50)))
+    async with websockets.connect(server.ws("/ws/notifications"), proxy=None) as ws:
+        with pytest.raises(websockets.ConnectionClosed):
+            await get(ws)
+        assert (ws.close_code, ws.close_reason) == (1013, "Limite de conexoes atingido")
+    assert broadcast(server, {"event_type": "notification", "data": {}}) == 1000
+    ids = {check(await get(ws), "notification", {}) for ws in clients}
+    assert len(ids) == 1
+    assert stats(server)["total_messages_sent"] == 2000
+
+
 async def test_message_limit(start_recado):
     server = start_recado("loops: 2")
     for deflate in None, "deflate":
@@ -411,7 +427,6 @@ def test_the_documented_client(start_recado, node):
         left = client.next()
     assert (left["local"], left["code"]) == ("close", 1001)
     server.start()
-    assert stats(server)["total_messages_received"] == 0  # counters begin anew
     again = client.next()
     while again["local"] != "open":
         again = client.next()
@@ -426,12 +441,12 @@ def test_the_documented_client(start_recado, node):
 async def test_silent_clients_live_and_dead_ones_do_not(start_recado, node):
     """Even without pings of the carrier's own."""
     server = start_recado("websocket: {ping_interval: 0}",
-                          env={"WEBSOCKET_HEARTBEAT_INTERVAL": "1", "WEBSOCKET_TIMEOUT": "2"})
+                          env={"WEBSOCKET_HEARTBEAT_INTERVAL": "1", "WEBSOCKET_TIMEOUT": "4"})
     deaf = node("deaf", server.ws("/ws/notifications"))
     ws = await notifications(server, ping_interval=None)
     end = await asyncio.to_thread(deaf.next)
     assert end == {"code": 1001, "reason": "Heartbeat timeout"}
-    for _ in range(4):  # twice the timeout, without a frame of its own but pongs
+    for _ in range(6):  # longer than the timeout, without a frame of its own but pongs
         check(await get(ws), "heartbeat", {"status": "alive"})
 
 
@@ -445,6 +460,29 @@ def test_unknown_paths(start_recado):
     assert curl(f"{server.url}/ws/project/", *upgrade) == (403, None)
     assert curl(f"{server.url}/ws/elsewhere") == (404, {"detail": "Not Found"})
     assert curl(f"{server.url}/ws/notifications") == (404, {"detail": "Not Found"})
+
+
+async def test_paths_behind_a_prefix_and_a_limit_of_their_own(start_recado):
+    server = start_recado("""
+loops: 2
+endpoints:
+  - { path: /board/ws/notifications, dialect: plataforma, tenant: board, connections_max: 2 }
+""")
+    base = server.ws("/board/ws")
+    clients = [await websockets.connect(f"{base}/{path}", proxy=None)
+               for path in ("project/P", "logs")]
+    for ws in clients:
+        assert (await get(ws))["type"] == "connection"
+    await confirmed(clients[0], "P")
+    async with websockets.connect(f"{base}/notifications", proxy=None) as ws:
+        with pytest.raises(websockets.ConnectionClosed):
+            await get(ws)
+        assert ws.close_code == 1013
+    assert curl(f"{server.url}/board/api/ws/connections") == (200, {"count": 2})
+    server.publish("project:P", {}, type="job_started")  # of the tenant default
+    server.publish("project:P", {}, type="job_started", tenant="board")
+    check(await get(clients[0]), "job_started", {}, project_id="P")
+    await silent(*clients)
 
 
 async def test_shutdown_is_told(start_recado):
@@ -497,11 +535,11 @@ DASHBOARD = Path(__file__).with_name("js") / "plataforma_dashboard.html"
 async def test_dashboard(start_recado, page):
     """It never says anything: its browser's pongs keep it alive."""
     server = start_recado("loops: 2", env={"WEBSOCKET_HEARTBEAT_INTERVAL": "1",
-                                           "WEBSOCKET_TIMEOUT": "2"})
+                                           "WEBSOCKET_TIMEOUT": "4"})
     await page.goto(f"{server.url}/health")  # the page's host is the server's, as it expects
     await page.set_content(DASHBOARD.read_text())
     await page.wait_for_function("seen.includes('connection')")
-    await page.wait_for_function("seen.filter((type) => type === 'heartbeat').length >= 4")
+    await page.wait_for_function("seen.filter((type) => type === 'heartbeat').length >= 6")
     for type, data in EVENTS.items():
         assert await asyncio.to_thread(broadcast, server, {"event_type": type, "data": data}) == 1
     await page.wait_for_function("seen.includes('broadcast')")

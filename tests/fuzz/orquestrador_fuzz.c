@@ -16,6 +16,7 @@ static void read_text(struct str text)
     struct buf why = buf_on(at, sizeof(at));
     if (!orq_command_read(text, &c)) {
         MUST(orq_syntax_write(&why, text) && utf8_valid(buf_str(&why)));
+        MUST(str_find(buf_str(&why), STR("this server cannot read it")) == why.len);
         return;
     }
     MUST(json_valid(text));

@@ -257,6 +257,8 @@ void world_destroy(struct world *w)
     struct hub *hub = node_hub(w->node, 0);
     hub_drain(hub, hub_session_count(hub)); // sessions without a connection are left
     world_settle(w);
+    flusher_abort_all(&w->flusher, CLOSE_GOING_AWAY); // and such as the hub knows nothing of
+    world_settle(w);
     http_server_destroy(&w->http);
     node_destroy(&w->node);
     for (size_t i = 0; i < dialect_count; i++) {

@@ -257,8 +257,12 @@ static void test_other_faults(void **state)
     (void)state;
     char *env[] = {(char[]){"RECADO_LOOPS=many"}, (char[]){"RECADO_NAMESPACES=[1"},
                    (char[]){"WEBSOCKET_TIMEOUT=never"}, NULL};
-    const struct config_flag flags[] = {
-        {"http.head_max", "1"}, {"no.key", "1"}, {"store", NULL}, {"cluster", "elsewhere"}};
+    const struct config_flag flags[] = {{"http.head_max", "1"},
+                                        {"no.key", "1"},
+                                        {"store", NULL},
+                                        {"cluster", "elsewhere"},
+                                        {"bridge.redis", "rediss://:hidden@r"},
+                                        {"bridge.tenant", "a b"}};
     const char *const wanted[] = {
         "RECADO_LOOPS: \"many\" is not a whole number",
         "RECADO_NAMESPACES: not YAML: did not find expected ',' or ']'",
@@ -267,9 +271,11 @@ static void test_other_faults(void **state)
         "command line: no.key: there is no such key",
         "command line: store: a value is missing",
         "command line: cluster: write it as local or redis://HOST:6379/0",
+        "command line: bridge.redis: TLS to Redis is not supported",
+        "command line: bridge.tenant: must be at most 255 bytes of UTF-8 without spaces",
         NULL,
     };
-    assert_faults(&(struct config_source){.env = env, .flags = flags, .flag_count = 4}, wanted);
+    assert_faults(&(struct config_source){.env = env, .flags = flags, .flag_count = 6}, wanted);
     const char *const missing[] = {
         "/nonexistent: cannot read /nonexistent: No such file or directory", NULL};
     assert_faults(&(struct config_source){.file = "/nonexistent"}, missing);

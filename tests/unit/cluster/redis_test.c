@@ -25,18 +25,20 @@ static void reads_addresses(void **state)
 {
     (void)state;
     static const struct {
-        const char *url, *host, *port, *user, *password;
+        const char *url, *host;
+        unsigned port;
+        const char *user, *password;
         unsigned database;
     } good[] = {
-        {"redis://", "localhost", "6379", "", "", 0},
-        {"redis://db", "db", "6379", "", "", 0},
-        {"redis://127.0.0.1:7000/3", "127.0.0.1", "7000", "", "", 3},
-        {"valkey://db/", "db", "6379", "", "", 0},
-        {"redis://[::1]:7/1", "::1", "7", "", "", 1},
-        {"redis://[fe80::1]", "fe80::1", "6379", "", "", 0},
-        {"redis://:secret@db:1", "db", "1", "", "secret", 0},
-        {"redis://me:p%40ss:w@db", "db", "6379", "me", "p@ss:w", 0},
-        {"redis://me:a@b@db/2?protocol=3", "db", "6379", "me", "a@b", 2},
+        {"redis://", "localhost", 6379, "", "", 0},
+        {"redis://db", "db", 6379, "", "", 0},
+        {"redis://127.0.0.1:7000/3", "127.0.0.1", 7000, "", "", 3},
+        {"valkey://db/", "db", 6379, "", "", 0},
+        {"redis://[::1]:7/1", "::1", 7, "", "", 1},
+        {"redis://[fe80::1]", "fe80::1", 6379, "", "", 0},
+        {"redis://:secret@db:1", "db", 1, "", "secret", 0},
+        {"redis://me:p%40ss:w@db", "db", 6379, "me", "p@ss:w", 0},
+        {"redis://me:a@b@db/2?protocol=3", "db", 6379, "me", "a@b", 2},
     };
     static const char *const bad[] = {
         "",
@@ -62,7 +64,7 @@ static void reads_addresses(void **state)
         if (!redis_address_parse(str_from(good[i].url), &a, &why))
             fail_msg("%s: %s", good[i].url, why);
         assert_string_equal(a.host, good[i].host);
-        assert_string_equal(a.port, good[i].port);
+        assert_int_equal(a.port, good[i].port);
         assert_string_equal(a.user, good[i].user);
         assert_string_equal(a.password, good[i].password);
         assert_int_equal(a.database, good[i].database);

@@ -62,7 +62,6 @@ static void world_begin(struct world *w)
     w->source.version = "1.2.3";
     w->source.started_ns = clock_mono_ns();
     w->source.connections_max = 77;
-    atomic_init(&w->source.store_ok, true);
     atomic_init(&w->source.bus_ok, true);
     w->router = http_router_create();
     assert_true(metrics_routes(w->router, &w->source));
@@ -225,8 +224,6 @@ static void test_health(void **state)
     }
     atomic_store(&w.source.bus_ok, false);
     assert_non_null(strstr(get(&w, "/healthz/ready"), "{\"status\":\"bus unusable\""));
-    atomic_store(&w.source.store_ok, false);
-    assert_non_null(strstr(get(&w, "/healthz/ready"), "{\"status\":\"store unusable\""));
     atomic_store(&w.source.draining, true);
     const char *answer = get(&w, "/healthz/ready");
     assert_non_null(strstr(answer, "HTTP/1.1 503 "));

@@ -8,6 +8,7 @@
 #include "monitor/monitor_priv.h"
 
 #include <cmocka.h>
+#include <ftw.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -203,9 +204,17 @@ static void put_file(const char *root, const char *path, const char *text)
     fclose(f);
 }
 
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *where)
+{
+    (void)st;
+    (void)flag;
+    (void)where;
+    return remove(path);
+}
+
 static void the_processors_sensor_is_chosen(void **state)
 {
-    char root[] = "/tmp/recado-sensors-XXXXXX", command[64];
+    char root[] = "/tmp/recado-sensors-XXXXXX";
     (void)state;
     assert_non_null(mkdtemp(root));
     assert_true(isnan(read_cpu_temperature(root)));
@@ -222,8 +231,7 @@ static void the_processors_sensor_is_chosen(void **state)
     assert_true(fabs(read_cpu_temperature(root) - 62.5) < 1e-9);
     put_file(root, "class/hwmon/hwmon2/name", "coretemp\n"); // one that cannot be read
     assert_true(fabs(read_cpu_temperature(root) - 62.5) < 1e-9);
-    snprintf(command, sizeof(command), "rm -r %s", root);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 /* ---- as JSON ---- */
