@@ -239,8 +239,7 @@ struct server *server_create(struct config *config, struct buf *ret_why)
     if (s->book == NULL || !admission_make(&s->admissions[0], config, ret_why))
         goto fail;
     atomic_init(&s->admission, &s->admissions[0]);
-    if (!make_workers(s, ret_why) || !make_clients(s) || !make_node(s) ||
-        !storage_open(s, ret_why))
+    if (!make_workers(s, ret_why) || !make_clients(s) || !make_node(s) || !storage_open(s, ret_why))
         goto fail;
     describe(s);
     if (!make_routers(s, ret_why) || !make_http(s) || !bridging_make(s) || !doors_open(s, ret_why))

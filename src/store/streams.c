@@ -163,6 +163,7 @@ enum sql_result streams_trim(struct streams *s, struct sql *db, struct str key, 
     struct stream *st = streams_find(s, key);
     if (st != NULL && up_to >= st->now.first) {
         st->now.first = up_to + 1;
+        st->trimmed_pass = s->sweep_pass;
         streams_mark_dirty(s, st);
     }
     struct sql_value values[] = {sql_int(st != NULL ? (int64_t)st->now.first : 0),

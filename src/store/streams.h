@@ -44,6 +44,8 @@ struct stream {
     struct store_append *first_append, *last_append; // of the batch
     struct stream *next_in_batch;
     uint64_t seen_bytes, seen_pass; // of the sweep: what it met in its last way over the chunks
+    uint64_t trimmed_pass;          // of the sweep, in which first last moved otherwise
+    uint64_t dropping;              // by the transaction under way: bytes of its chunks
     bool dirty;                     // its row is behind
     bool saving;                    // its row is being written
     bool gone;                      // forgotten, and freed by the list that still holds it

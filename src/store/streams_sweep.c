@@ -24,7 +24,7 @@ enum { SWEEP_STEP = 1024, LOOKS_PER_CHUNK = 4, LOOKS_LEAST = 32 };
 static const int64_t FORGET_MS = 7 * 86400000LL;
 
 struct swept {
-    uint64_t seq, stream, last, bytes;
+    uint64_t seq, stream, first, last, bytes;
     int64_t at_ms;
 };
 
@@ -44,9 +44,13 @@ struct sweep {
 static bool take_chunk(void *ctx, const struct sql_value *row, size_t count)
 {
     struct sweep *w = ctx;
-    MUST(count == 5);
-    w->chunks[w->count++] = (struct swept){(uint64_t)row[0].i, (uint64_t)row[1].i,
-                                           (uint64_t)row[2].i, (uint64_t)row[4].i, row[3].i};
+    MUST(count == 6);
+    w->chunks[w->count++] = (struct swept){.seq = (uint64_t)row[0].i,
+                                           .stream = (uint64_t)row[1].i,
+                                           .first = (uint64_t)row[5].i,
+                                           .last = (uint64_t)row[2].i,
+                                           .bytes = (uint64_t)row[4].i,
+                                           .at_ms = row[3].i};
     return w->count < w->max;
 }
 
@@ -83,7 +87,9 @@ static bool is_past(struct streams *s, struct stream *st, const struct swept *c,
     bool past = c->last < m->first;
     past |= keep.count > 0 && c->last + keep.count <= m->last;
     past |= ttl_ms > 0 && c->at_ms < now_ms - ttl_ms;
-    past |= keep.bytes > 0 && m->bytes > keep.bytes && !newest;
+    // By bytes the oldest goes; and not while chunks that were trimmed may still be among them.
+    past |= keep.bytes > 0 && m->bytes > keep.bytes + st->dropping && !newest &&
+            c->first <= m->first && st->trimmed_pass < s->sweep_pass;
     if (past && c->last >= m->first && c->last <= m->last) {
         m->first = c->last + 1;
         streams_mark_dirty(s, st);
@@ -114,6 +120,8 @@ static enum sql_result drop_one(struct sweep *w, struct sql *db, const struct sw
     struct stream *st = streams_of_id(s, c->stream);
     bool drop = st == NULL || is_past(s, st, c, w->now_ms, &forget) || forget;
     if (st != NULL && drop)
+        st->dropping += c->bytes;
+    if (st != NULL && drop)
         effect_add(s, c->stream, c->bytes, forget ? EFFECT_FORGOTTEN : EFFECT_DROPPED);
     else if (st != NULL)
         count_chunk(s, st, c);
@@ -134,11 +142,10 @@ static enum sql_result sweep_step(struct sweep *w, struct sql *db)
     w->count = w->dropped = 0;
     if (!effects_reserve(s, w->max))
         return SQL_OK; // another time
-    enum sql_result r =
-        sql_run(db,
-                "SELECT seq, stream, last_offset, at, length(body) FROM recado_chunks "
-                "WHERE seq > ? ORDER BY seq LIMIT ?",
-                since, 2, take_chunk, w);
+    enum sql_result r = sql_run(db,
+                                "SELECT seq, stream, last_offset, at, length(body), first_offset "
+                                "FROM recado_chunks WHERE seq > ? ORDER BY seq LIMIT ?",
+                                since, 2, take_chunk, w);
     for (uint32_t i = 0; r == SQL_OK && i < w->count; i++)
         r = drop_one(w, db, &w->chunks[i]);
     if (r != SQL_OK)
@@ -150,7 +157,7 @@ static enum sql_result sweep_step(struct sweep *w, struct sql *db)
 
 enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t added, int64_t now_ms)
 {
-    static _Thread_local struct swept chunks[SWEEP_STEP];
+    struct swept chunks[SWEEP_STEP];
     struct sweep w = {.streams = s, .chunks = chunks, .now_ms = now_ms};
     uint64_t look = (uint64_t)added * LOOKS_PER_CHUNK + LOOKS_LEAST, dropped = 0;
     enum sql_result r = SQL_OK;
@@ -165,8 +172,20 @@ enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t added,
     return r;
 }
 
+static void dropping_end(struct streams *s)
+{
+    for (size_t i = 0; i < s->effect_count; i++) {
+        struct stream *st = streams_of_id(s, s->effects[i].stream);
+        if (st != NULL)
+            st->dropping = 0;
+    }
+}
+
 void streams_sweep_settle(struct streams *s, bool committed)
 {
+    pthread_mutex_lock(&s->lock);
+    dropping_end(s);
+    pthread_mutex_unlock(&s->lock);
     if (!committed) {
         s->swept_seq = s->sweep_from;
         s->sweep_pass++; // what was counted in this one is worth nothing

@@ -131,8 +131,10 @@ static enum sql_result write_stream(struct streams *s, struct stream *st, struct
         uint64_t first = a->event.offset;
         if (a->epoch != st->draft.epoch)
             r = begin_stream(s, st, db, a);
-        if (first > st->draft.last + 1 && first > st->draft.first)
+        if (first > st->draft.last + 1 && first > st->draft.first) {
             st->draft.first = first; // some were not stored: what is older cannot be joined to it
+            st->trimmed_pass = s->sweep_pass;
+        }
         a = fill_chunk(s, a, &last);
         if (r == SQL_OK)
             r = last != NULL ? write_chunk(s, st, db, first, last) : SQL_FAILED;

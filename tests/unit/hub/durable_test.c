@@ -20,7 +20,7 @@ static void retention(void *ctx, struct str key, struct store_retention *ret)
     *ret = (struct store_retention){.count = KEPT};
 }
 
-static struct store *store_make(uint64_t streams_max)
+static struct store *store_make(void)
 {
     struct buf why;
     buf_init(&why, 4096);
@@ -69,7 +69,7 @@ struct durable_world {
 
 static struct durable_world durable_begin(unsigned loops)
 {
-    struct durable_world d = {world_make(loops), store_make(streams_max)};
+    struct durable_world d = {world_make(loops), store_make()};
     struct channel_options *o = &d.w->namespaces[0].options;
     o->durable = true;
     o->history_count = KEPT;
@@ -364,6 +364,7 @@ static void reader_subscribed(void *ctx, const struct answer *a)
     rd->asking = false;
     if (a->err == ERR_EXPIRED || a->err == ERR_NOT_STORED)
         return; // the test is over
+    if (!a->recovered) fprintf(stderr, "DBG err %d at %lu ep %u pos %lu ep %u n %zu\n", a->err, rd->at.offset, rd->at.epoch, a->position.offset, a->position.epoch, a->publication_count);
     MUST(a->err == ERR_OK && a->recovered);
     rd->at.epoch = a->position.epoch;
     for (size_t i = 0; i < a->publication_count; i++) {
