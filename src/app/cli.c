@@ -18,6 +18,7 @@ static const struct {
     {"subscribe", "follow channels and print their events", cli_subscribe},
     {"token", "make and check tokens for clients", cli_token},
     {"config", "check, print and explain the configuration", cli_config},
+    {"store", "copy and check the embedded database", cli_store},
     {"bench", "put load on any WebSocket server and measure it", cli_bench},
     {"version", "print the version", cli_version},
 };

@@ -17,6 +17,7 @@ int cli_publish(int argc, char **argv);
 int cli_subscribe(int argc, char **argv);
 int cli_token(int argc, char **argv);
 int cli_config(int argc, char **argv);
+int cli_store(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_version(int argc, char **argv);
 

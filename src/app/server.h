@@ -96,6 +96,8 @@ void admission_drop(struct admission *a);
 bool endpoints_check(const struct config *c, struct buf *ret_why);
 bool endpoints_make(struct server *s, struct buf *ret_why);
 /* Opens the store and gives it to the hub. */
+/* Of the database; without one in the configuration, of the embedded one in data_dir. */
+bool storage_url(const struct config *c, struct buf *ret);
 bool storage_open(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);

@@ -17,7 +17,7 @@ static void retention(void *ctx, struct str key, struct store_retention *ret)
     str_cut(&channel, '\0');
     const struct channel_options *o = policy_of(hub_policy(node_hub(s->node, 0)), channel);
     *ret = (struct store_retention){o->history_count, o->history_bytes, o->history_ttl_ms};
-    if (!o->durable) // no longer: what there is has to go
+    if (!o->durable || o->history_count == 0) // no longer: what there is has to go
         ret->count = 1;
 }
 
@@ -39,6 +39,14 @@ static bool data_dir_make(const struct config *c, struct buf *ret_why)
     return false;
 }
 
+bool storage_url(const struct config *c, struct buf *ret)
+{
+    if (c->store.n > 0)
+        return buf_add(ret, c->store);
+    return buf_add(ret, STR("sqlite:")) && buf_add(ret, c->data_dir) &&
+           buf_add(ret, STR("/recado.db"));
+}
+
 bool storage_open(struct server *s, struct buf *ret_why)
 {
     const struct config *c = s->config;
@@ -46,10 +54,7 @@ bool storage_open(struct server *s, struct buf *ret_why)
     if (!needs_store(c))
         return true;
     buf_init(&url, 8192);
-    bool ok = c->store.n > 0 ? buf_add(&url, c->store)
-                             : data_dir_make(c, ret_why) && buf_add(&url, STR("sqlite:")) &&
-                                   buf_add(&url, c->data_dir) && buf_add(&url, STR("/recado.db"));
-    if (ok)
+    if ((c->store.n > 0 || data_dir_make(c, ret_why)) && storage_url(c, &url))
         s->store = store_open(&(struct store_options){.url = buf_str(&url),
                                                       .queue_bytes_max = c->store_queue_max_bytes,
                                                       .streams_max = STREAMS_MAX,

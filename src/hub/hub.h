@@ -169,6 +169,12 @@ unsigned node_loop_count(const struct node *n);
 void node_set_store(struct node *n, struct store *store);
 /* Durable channels can be published to now. From any thread. */
 bool node_can_store(const struct node *n);
+struct node_store_stats {
+    uint64_t commits, events, events_bytes, failures, reads, waiting_bytes, streams, commit_ns;
+    bool usable;
+};
+/* False: there is no store. From any thread. */
+bool node_read_store(const struct node *n, struct node_store_stats *ret);
 /* Every loop must have been told its outflow (of net's flusher) before it runs. */
 void hub_set_outflow(struct hub *hub, struct outflow *o);
 struct loop *hub_loop(const struct hub *hub);

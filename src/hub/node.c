@@ -100,6 +100,26 @@ bool node_can_store(const struct node *n)
     return h == STORE_OK || h == STORE_BUSY;
 }
 
+bool node_read_store(const struct node *n, struct node_store_stats *ret)
+{
+    struct store_state s;
+    if (n->store == NULL)
+        return false;
+    store_read_state(n->store, &s);
+    *ret = (struct node_store_stats){
+        .commits = s.commits,
+        .events = s.events,
+        .events_bytes = s.events_bytes,
+        .failures = s.failures,
+        .reads = s.reads,
+        .waiting_bytes = s.waiting_bytes,
+        .streams = s.streams,
+        .commit_ns = s.commit_ns,
+        .usable = node_can_store(n),
+    };
+    return true;
+}
+
 void node_set_policy(struct node *n, const struct policy *policy)
 {
     atomic_store_explicit(&n->policy, policy, memory_order_release);

@@ -66,11 +66,6 @@ static void put_labelled(struct buf *b, const char *name, const char *label, con
     buf_add_format(b, "%s{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)v);
 }
 
-static double seconds(uint64_t ns)
-{
-    return (double)ns / 1e9;
-}
-
 /* ---- of the connections ---- */
 
 static uint64_t bytes_in(const struct flusher *f)
@@ -139,6 +134,11 @@ static void put_connections(struct buf *b, const struct metrics_source *src)
     put_closes(b, src);
 }
 
+static double seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
 /* ---- of the hub ---- */
 
 static void put_sessions(struct buf *b, const struct metrics_source *src)
@@ -176,6 +176,25 @@ static void put_hub(struct buf *b, const struct metrics_source *src)
                 h.overruns);
     put_gauge(b, "recado_feed_bytes", "Encoded events kept for subscribers that are behind.",
               sum(src, log_bytes));
+}
+
+/* Only where there is one. */
+static void put_store(struct buf *b, const struct metrics_source *src)
+{
+    struct node_store_stats s;
+    if (!node_read_store(src->node, &s))
+        return;
+    put_gauge(b, "recado_store_up", "The store can be written to: 1, or 0.", s.usable);
+    put_gauge(b, "recado_store_streams", "Streams of durable channels that are kept.", s.streams);
+    put_gauge(b, "recado_store_waiting_bytes", "Events that wait for their commit.",
+              s.waiting_bytes);
+    put_counter(b, "recado_store_commits_total", "Transactions that were committed.", s.commits);
+    put_counter(b, "recado_store_events_total", "Events committed by them.", s.events);
+    put_counter(b, "recado_store_bytes_total", "Bytes of these events.", s.events_bytes);
+    put_counter(b, "recado_store_failures_total", "Transactions that failed.", s.failures);
+    put_counter(b, "recado_store_reads_total", "Reads of what memory no longer held.", s.reads);
+    put_head(b, "recado_store_commit_seconds_total", "counter", "Time spent in transactions.");
+    buf_add_format(b, "recado_store_commit_seconds_total %.9f\n", seconds(s.commit_ns));
 }
 
 static void put_latency(struct buf *b, const struct metrics_source *src)
@@ -319,6 +338,7 @@ static void route_metrics(struct http_request *r)
     put_process(&page, src);
     put_connections(&page, src);
     put_hub(&page, src);
+    put_store(&page, src);
     put_latency(&page, src);
     put_http(&page, src);
     put_loops(&page, src);

@@ -101,6 +101,11 @@ void sql_rollback(struct sql *db)
     db->driver->rollback(db);
 }
 
+bool sql_claim(struct sql *db)
+{
+    return db->driver->claim(db);
+}
+
 const char *sql_why(const struct sql *db)
 {
     return db->why;

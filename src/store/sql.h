@@ -77,6 +77,10 @@ enum sql_result sql_begin(struct sql *db);
 enum sql_result sql_commit(struct sql *db);
 void sql_rollback(struct sql *db);
 
+/* The database is this connection's to write, until it is closed. False: it is another's, or it
+ * cannot be told. A connection that is opened again claims it again before anything else. */
+bool sql_claim(struct sql *db);
+
 /* Of the last failure. */
 const char *sql_why(const struct sql *db);
 

@@ -23,6 +23,7 @@ struct mariadb {
     struct sql sql;
     MYSQL *conn; // NULL: lost
     bool in_transaction;
+    bool claims; // the database, with every connection anew
     struct sql_address address;
     struct prepared prepared[SQL_STATEMENTS_MAX];
     size_t prepared_count;
@@ -105,12 +106,37 @@ static enum sql_result connect_now(struct mariadb *m)
     return r;
 }
 
+/* The server lets go of it with the connection; of one that was lost it may not know yet. */
+static bool claim(struct sql *db)
+{
+    struct mariadb *m = mariadb_of(db);
+    m->claims = true;
+    if (m->conn == NULL ||
+        mysql_query(m->conn, "SELECT GET_LOCK(CONCAT('recado:', DATABASE()), 10)") != 0) {
+        sql_fail(db, m->conn != NULL ? mysql_error(m->conn) : "the connection was lost");
+        return false;
+    }
+    MYSQL_RES *res = mysql_store_result(m->conn);
+    MYSQL_ROW row = res != NULL ? mysql_fetch_row(res) : NULL;
+    bool ok = row != NULL && row[0] != NULL && row[0][0] == '1';
+    mysql_free_result(res);
+    if (!ok)
+        sql_fail(db, "another Recado uses it");
+    return ok;
+}
+
 static enum sql_result reconnect(struct mariadb *m)
 {
     if (m->conn != NULL)
         return SQL_OK;
-    if (!m->in_transaction)
-        return connect_now(m);
+    if (!m->in_transaction) {
+        enum sql_result r = connect_now(m);
+        if (r == SQL_OK && m->claims && !claim(&m->sql)) {
+            disconnect(m);
+            r = SQL_DOWN;
+        }
+        return r;
+    }
     sql_fail(&m->sql, "the connection was lost");
     return SQL_DOWN;
 }
@@ -359,6 +385,7 @@ const struct sql_driver sql_mariadb = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .claim = claim,
     .words = {.blob = "LONGBLOB",
               .text = "LONGTEXT",
               .key = "VARBINARY(512)",

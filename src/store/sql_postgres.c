@@ -14,7 +14,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { STATEMENT_MAX = 4096, NUMBER_MAX = 32, IO_TIMEOUT_MS = 20000 };
+enum {
+    STATEMENT_MAX = 4096,
+    NUMBER_MAX = 32,
+    IO_TIMEOUT_MS = 20000,
+    CLAIM_TRIES = 100,
+    CLAIM_WAIT_MS = 100
+};
 enum {
     OID_BOOL = 16,
     OID_BYTEA = 17,
@@ -28,6 +34,7 @@ struct postgres {
     struct sql sql;
     PGconn *conn;
     bool in_transaction;
+    bool claims;                              // the database, with every connection anew
     const char *prepared[SQL_STATEMENTS_MAX]; // the callers' texts; the index is the name
     size_t prepared_count;
 };
@@ -127,6 +134,24 @@ static enum sql_result settings(struct postgres *p)
                               "SET default_transaction_isolation = 'read committed'"));
 }
 
+/* The server lets go of it with the connection; of one that was lost it may not know yet. */
+static bool claim(struct sql *db)
+{
+    struct postgres *p = postgres_of(db);
+    p->claims = true;
+    for (int tries = 0; tries < CLAIM_TRIES; tries++) {
+        PGresult *res = execute(p, "SELECT pg_try_advisory_lock(hashtext('recado'), 0)");
+        enum sql_result r = result_of(p, res);
+        bool ok = r == SQL_OK && PQntuples(res) == 1 && PQgetvalue(res, 0, 0)[0] == 't';
+        PQclear(res);
+        if (ok || r != SQL_OK)
+            return ok;
+        (void)poll(NULL, 0, CLAIM_WAIT_MS);
+    }
+    sql_fail(db, "another Recado uses it");
+    return false;
+}
+
 static enum sql_result reconnect(struct postgres *p)
 {
     if (PQstatus(p->conn) == CONNECTION_OK)
@@ -136,10 +161,17 @@ static enum sql_result reconnect(struct postgres *p)
         return SQL_DOWN;
     }
     PQreset(p->conn);
-    if (PQstatus(p->conn) == CONNECTION_OK)
-        return settings(p);
-    sql_fail(&p->sql, PQerrorMessage(p->conn));
-    return SQL_DOWN;
+    if (PQstatus(p->conn) != CONNECTION_OK) {
+        sql_fail(&p->sql, PQerrorMessage(p->conn));
+        return SQL_DOWN;
+    }
+    enum sql_result r = settings(p);
+    if (r == SQL_OK && p->claims && !claim(&p->sql)) {
+        shutdown(PQsocket(p->conn), SHUT_RDWR); // not without it
+        (void)PQconsumeInput(p->conn);
+        r = SQL_DOWN;
+    }
+    return r;
 }
 
 static void postgres_close(struct sql *db)
@@ -363,5 +395,6 @@ const struct sql_driver sql_postgres = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .claim = claim,
     .words = {.blob = "BYTEA", .text = "TEXT", .key = "TEXT COLLATE \"C\"", .suffix = ""},
 };

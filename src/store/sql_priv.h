@@ -20,6 +20,7 @@ struct sql_driver {
     enum sql_result (*begin)(struct sql *db);
     enum sql_result (*commit)(struct sql *db);
     void (*rollback)(struct sql *db);
+    bool (*claim)(struct sql *db);
     struct sql_words words;
 };
 

@@ -8,9 +8,13 @@
 #include "store/sql_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 enum { BUSY_TIMEOUT_MS = 5000, SQLITE_URL_MAX = 4096 };
 
@@ -23,6 +27,7 @@ struct sqlite {
     struct sql sql;
     sqlite3 *handle;
     bool in_memory;
+    int claim_fd; // of FILE-lock; -1: not claimed
     struct prepared prepared[SQL_STATEMENTS_MAX];
     size_t prepared_count;
 };
@@ -77,6 +82,8 @@ static void sqlite_close(struct sql *db)
     for (size_t i = 0; i < q->prepared_count; i++)
         sqlite3_finalize(q->prepared[i].stmt);
     sqlite3_close(q->handle);
+    if (q->claim_fd >= 0)
+        close(q->claim_fd);
     free(q);
 }
 
@@ -133,6 +140,15 @@ static void explain(struct sqlite *q, const char *file, enum sql_result r, struc
                                     : "");
 }
 
+/* A new file is its owner's only, and SQLite gives what lies beside it the same rights. One that is
+ * there is left alone: to close it here would end the locks of other connections. */
+static void make_private(const char *name, bool in_memory)
+{
+    int fd = in_memory ? -1 : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 static struct sql *sqlite_open(struct str url, enum sql_result *ret, struct buf *ret_why)
 {
     char at[SQLITE_URL_MAX];
@@ -147,6 +163,8 @@ static struct sql *sqlite_open(struct str url, enum sql_result *ret, struct buf 
     }
     q->sql.driver = &sql_sqlite;
     q->in_memory = in_memory;
+    q->claim_fd = -1;
+    make_private(name, in_memory);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                 (in_memory ? SQLITE_OPEN_URI : 0);
     int code = sqlite3_open_v2(name, &q->handle, flags, NULL);
@@ -276,6 +294,22 @@ static void rollback(struct sql *db)
         (void)sqlite3_exec(q->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
+/* A file beside it, which is locked for as long as the process lives: SQLite's own locks are taken
+ * for moments only. */
+static bool claim(struct sql *db)
+{
+    struct sqlite *q = sqlite_of(db);
+    char name[SQLITE_URL_MAX + 8];
+    if (q->in_memory || q->claim_fd >= 0)
+        return true;
+    snprintf(name, sizeof(name), "%s-lock", sqlite3_db_filename(q->handle, "main"));
+    q->claim_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (q->claim_fd >= 0 && flock(q->claim_fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    sql_fail(db, errno == EWOULDBLOCK ? "another Recado uses it" : strerror(errno));
+    return false;
+}
+
 const struct sql_driver sql_sqlite = {
     .kind = SQL_SQLITE,
     .scheme = "sqlite:",
@@ -286,5 +320,6 @@ const struct sql_driver sql_sqlite = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .claim = claim,
     .words = {.blob = "BLOB", .text = "TEXT", .key = "TEXT", .suffix = ""},
 };

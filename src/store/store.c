@@ -151,6 +151,10 @@ static bool open_connections(struct store *s, struct buf *ret_why)
     enum sql_result r;
     struct str url = str_from(s->url);
     s->writer = sql_open(url, &r, ret_why);
+    if (s->writer != NULL && !sql_claim(s->writer)) {
+        buf_add_format(ret_why, "store: the database cannot be used: %s\n", sql_why(s->writer));
+        return false;
+    }
     if (s->writer == NULL || schema_migrate(s->writer, ret_why) != SQL_OK)
         return false;
     r = streams_load(&s->streams, s->writer);

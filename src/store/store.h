@@ -143,7 +143,11 @@ struct store_trim {
 };
 void store_stream_trim(struct store *s, struct store_trim *t);
 
-/* A copy of an embedded database while it is in use. False: ret_why. Blocks the caller. */
-bool store_backup(struct store *s, const char *file, struct buf *ret_why);
+/* ---- beside the server that uses it ---- */
+
+/* A copy of an embedded database in a new file. False: ret_why, a line for people. Blocks. */
+bool store_backup(struct str url, const char *file, struct buf *ret_why);
+/* Reads all of it. False: what is wrong, a line each. */
+bool store_check(struct str url, struct buf *ret_why);
 
 #endif

@@ -1,0 +1,447 @@
+"""Durable channels: what was acknowledged is there after a crash, and a database that is away stops
+nothing else.
+
+RECADO_KILL_ROUNDS says how often the program is killed under load (20).
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from servers import ROOT, environment
+
+JS_FOLDER = ROOT / "tests" / "e2e" / "js"
+WITH_DATABASE = ROOT / "tests" / "battery" / "with-database"
+KILL_ROUNDS = int(os.environ.get("RECADO_KILL_ROUNDS", 20))
+KEPT = "namespaces:\n  kept: {durable: true, history: 1000000, history_bytes: 0, ttl: 0}\n" \
+       "  swift: {durable: true, history: 1000000, history_bytes: 0, ttl: 0, ack: memory}\n"
+NOT_STORED = 120
+
+
+class Database:
+    """A server of the tests' own, which ends with the test."""
+
+    def __init__(self, kind):
+        self.process = subprocess.Popen(
+            [WITH_DATABASE, kind, "sh", "-c",
+             'echo "$RECADO_STORE_URL"; echo "$RECADO_DATABASE"; exec cat'],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+        self.control = self.process.stdout.readline().strip()
+        assert self.control, f"{kind} was not started: {self.process.wait()}"
+
+    def __call__(self, word):
+        subprocess.run([self.control, word], check=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+@pytest.fixture(params=["mariadb", "postgres"])
+def database(request):
+    database = Database(request.param)
+    yield database
+    database.end()
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgres"])
+def any_store(request):
+    """(configuration, what lets go of it)"""
+    if request.param == "sqlite":
+        yield KEPT
+        return
+    database = Database(request.param)
+    yield f"store: '{database.url}'\n{KEPT}"
+    database.end()
+
+
+def until(what, condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"waited in vain for: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def result_of(answer):
+    status, _, body = answer
+    answer = json.loads(body)
+    assert status == 200 and "error" not in answer, answer
+    return answer["result"]
+
+
+def history(recado, channel, since=None, limit=-1, reverse=False):
+    """(events as {offset: data}, in their order; position)"""
+    ask = {"channel": channel, "limit": limit, "reverse": reverse}
+    if since:
+        ask["since"] = since
+    result = result_of(recado.post("/api/history", ask))
+    offsets = [event["offset"] for event in result["publications"]]
+    step = -1 if reverse else 1
+    assert offsets == list(range(offsets[0], offsets[0] + step * len(offsets), step)) if offsets else True
+    return ({event["offset"]: event["data"] for event in result["publications"]},
+            {"offset": result["offset"], "epoch": result["epoch"]})
+
+
+def whole_history(recado, channel):
+    """In pages, as a back end that has been away would read it."""
+    events, position = {}, None
+    at = {"offset": 0, "epoch": ""}
+    while True:
+        page, position = history(recado, channel, at, limit=5000)
+        events.update(page)
+        if not page:
+            return events, position
+        at = {"offset": max(page), "epoch": position["epoch"]}
+
+
+class Load:
+    """Publishers that go on until they are told to stop, whatever they are answered."""
+
+    def __init__(self, recado, publishers=4, channels=5, batch=20, namespace="kept"):
+        self.recado, self.channels, self.batch, self.namespace = recado, channels, batch, namespace
+        self.acknowledged = {}  # (channel, offset): data
+        self.errors = {}
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self.publish, args=(n,), daemon=True)
+                        for n in range(publishers)]
+        for thread in self.threads:
+            thread.start()
+
+    def publish(self, me):
+        serial = 0
+        connection = None
+        while not self.stopping.is_set():
+            try:
+                connection = connection or http.client.HTTPConnection(
+                    "127.0.0.1", self.recado.port, timeout=30)
+                commands = []
+                for _ in range(self.batch):
+                    serial += 1
+                    commands.append({"publish": {
+                        "channel": f"{self.namespace}:{serial % self.channels}",
+                        "data": {"by": me, "serial": serial, "pad": "x" * 200}}})
+                connection.request("POST", "/api/batch", json.dumps({"commands": commands}),
+                                   {"Content-Type": "application/json"})
+                replies = json.loads(connection.getresponse().read())["replies"]
+                self.note(commands, replies)
+            except (OSError, http.client.HTTPException, ValueError):
+                connection = None
+                time.sleep(0.005)
+
+    def note(self, commands, replies):
+        with self.lock:
+            for command, reply in zip(commands, replies):
+                publish = command["publish"]
+                if "error" in reply:
+                    code = reply["error"]["code"]
+                    self.errors[code] = self.errors.get(code, 0) + 1
+                    continue
+                key = publish["channel"], reply["publish"]["offset"]
+                assert key not in self.acknowledged, f"{key} was given twice"
+                self.acknowledged[key] = publish["data"]
+
+    def count(self):
+        with self.lock:
+            return len(self.acknowledged)
+
+    def more(self, n):
+        start = self.count()
+        until(f"{n} more acknowledged", lambda: self.count() >= start + n)
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def check(self):
+        for number in range(self.channels):
+            channel = f"{self.namespace}:{number}"
+            events, position = whole_history(self.recado, channel)
+            lost = {offset: data for (name, offset), data in self.acknowledged.items()
+                    if name == channel and events.get(offset) != data}
+            assert not lost, f"{channel} up to {position}: {len(lost)} lost, such as " \
+                             f"{sorted(lost.items())[:2]}"
+
+
+# ---- restarts and crashes ----
+
+
+def test_a_restart_keeps_history_offset_and_epoch(start_recado, any_store):
+    recado = start_recado(any_store)
+    for n in range(250):
+        result_of(recado.post("/api/publish", {
+            "channel": "kept:a", "data": {"n": n, "text": "ação \U0001f600 \\u0000"}}))
+    before = whole_history(recado, "kept:a")
+    assert len(before[0]) == 250
+    newest, _ = history(recado, "kept:a", limit=3, reverse=True)
+    assert list(newest) == [250, 249, 248]
+    recado.stop()
+    recado.start()
+    assert whole_history(recado, "kept:a") == before
+    recado.kill()
+    recado.start()
+    assert whole_history(recado, "kept:a") == before
+    result = result_of(recado.post("/api/publish", {"channel": "kept:a", "data": 1}))
+    assert (result["offset"], result["epoch"]) == (251, before[1]["epoch"])
+    result_of(recado.post("/api/history_remove", {"channel": "kept:a"}))
+    recado.kill()
+    recado.start()
+    assert whole_history(recado, "kept:a") == ({}, {"offset": 251, "epoch": before[1]["epoch"]})
+
+
+@pytest.mark.timeout(1200)
+def test_killed_under_load(start_recado, any_store):
+    recado = start_recado(any_store)
+    load = Load(recado)
+    rounds = KILL_ROUNDS if "store:" not in any_store else max(3, KILL_ROUNDS // 5)
+    for _ in range(rounds):
+        load.more(400)
+        recado.kill()
+        recado.start()
+    load.more(400)
+    load.stop()
+    load.check()
+    assert not load.errors, load.errors
+
+
+@pytest.mark.timeout(300)
+def test_centrifuge_js_recovers_after_restarts(start_recado):
+    recado = start_recado(KEPT)
+    node = subprocess.Popen(["node", "durable.mjs", recado.ws_url, "kept:js"], cwd=JS_FOLDER,
+                            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    heard, states = [], []
+
+    def read():
+        for line in node.stdout:
+            said = json.loads(line)
+            (states if "subscribed" in said else heard).append(said)
+
+    threading.Thread(target=read, daemon=True).start()
+    until("subscribed", lambda: states)
+    sent = 0
+    for crash in (False, True, False):
+        for _ in range(20):
+            sent += 1
+            result_of(recado.post("/api/publish", {"channel": "kept:js", "data": sent}))
+        recado.kill() if crash else recado.stop()
+        recado.start()
+    until("everything", lambda: len(heard) >= sent)
+    assert [event["offset"] for event in heard] == list(range(1, sent + 1))
+    assert [event["data"] for event in heard] == list(range(1, sent + 1))
+    again = [state for state in states if state["wasRecovering"]]
+    assert again and all(state["recovered"] for state in again)
+    node.stdin.close()
+    node.wait(20)
+
+
+def test_who_was_away_for_long_recovers_in_pieces(start_recado):
+    """Far more than memory holds, and more than one answer holds; the others notice nothing."""
+    import asyncio
+    import websockets
+
+    recado = start_recado(KEPT)
+    total = 12000
+    for first in range(0, total, 1000):
+        commands = [{"publish": {"channel": "kept:long", "data": {"n": n, "pad": "x" * 100}}}
+                    for n in range(first + 1, first + 1001)]
+        replies = json.loads(recado.post("/api/batch", {"commands": commands})[2])["replies"]
+        assert not [reply for reply in replies if "error" in reply]
+    epoch = history(recado, "kept:long", limit=0)[1]["epoch"]
+    recado.stop()
+    recado.start()
+
+    async def follow():
+        offsets = []
+        async with websockets.connect(recado.ws_url, max_size=None) as ws:
+            await ws.send('{"id":1,"connect":{}}')
+            await ws.send(json.dumps({"id": 2, "subscribe": {
+                "channel": "kept:long", "recover": True, "epoch": epoch, "offset": 10}}))
+            while not offsets or offsets[-1] < total + 1:
+                for line in (await asyncio.wait_for(ws.recv(), 30)).splitlines():
+                    said = json.loads(line)
+                    if "subscribe" in said:
+                        assert said["subscribe"]["recovered"], said
+                        offsets += [p["offset"] for p in said["subscribe"].get("publications", [])]
+                        await asyncio.to_thread(
+                            recado.post, "/api/publish", {"channel": "kept:long", "data": "now"})
+                    elif "push" in said:
+                        offsets.append(said["push"]["pub"]["offset"])
+                    elif said == {}:
+                        await ws.send("{}")
+        return offsets
+
+    async def everybody():
+        return await asyncio.gather(*(follow() for _ in range(5)))
+
+    for offsets in asyncio.run(everybody()):
+        assert offsets[:total - 9] == list(range(11, total + 2))
+
+
+# ---- databases that go away ----
+
+
+def is_refused(recado, channel="kept:0"):
+    status, _, body = recado.post("/api/publish", {"channel": channel, "data": 1})
+    return json.loads(body).get("error", {}).get("code") == NOT_STORED
+
+
+def stays_useful(recado):
+    """Without a store: durable publishes are refused, the rest goes on, readiness says so."""
+    until("refused", lambda: is_refused(recado))
+    status, _, body = recado.post("/api/publish", {"channel": "kept:0", "data": 1})
+    assert "store" in json.loads(body)["error"]["message"]
+    assert recado.get("/healthz/ready")[0] == 503
+    assert recado.get("/healthz/live")[0] == 200
+    for n in range(3):
+        assert result_of(recado.post("/api/publish", {"channel": "plain", "data": n}))["offset"]
+
+
+@pytest.mark.timeout(600)
+def test_a_database_goes_and_comes_back_under_load(start_recado, database):
+    recado = start_recado(f"store: '{database.url}'\n{KEPT}")
+    load = Load(recado)
+    load.more(500)
+    for word in ("stop", "kill"):
+        database(word)
+        stays_useful(recado)
+        database("start")
+        until("ready again", lambda: recado.get("/healthz/ready")[0] == 200)
+        load.more(500)
+    load.stop()
+    load.check()
+    assert set(load.errors) == {NOT_STORED}
+    recado.kill()
+    recado.start()
+    load.check()
+
+
+def test_without_its_database_it_does_not_start(start_recado, database):
+    recado = start_recado(f"store: '{database.url}'\n{KEPT}")
+    recado.stop()
+    database("stop")
+    recado.start(wait=False)
+    assert recado.wait_exit() == 1
+    assert "store: " in recado.log and "s3cret" not in recado.log
+    recado.process = None
+    database("start")
+
+
+def test_secrets_stay_secret(start_recado, database):
+    recado = start_recado(f"store: '{database.url}'\n{KEPT}log: {{level: debug}}\n")
+    result_of(recado.post("/api/publish", {"channel": "kept:0", "data": 1}))
+    database("stop")
+    until("refused", lambda: is_refused(recado))
+    shown = recado.run("config", "print", "-c", recado.config_path).stdout
+    metrics = recado.get("/metrics")[2].decode()
+    assert "store" in shown
+    for text in (recado.log, shown, metrics):
+        assert "s3cret" not in text
+    database("start")
+
+
+# ---- files ----
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "recado", folder],
+                          capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.timeout(300)
+def test_a_full_disk(start_recado, tmp_path):
+    with small_disk(tmp_path / "disk", "24m") as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * (14 << 20))
+        recado = start_recado(f"store: 'sqlite:{disk}/recado.db'\n{KEPT}")
+        load = Load(recado)
+        until("the disk is full", lambda: is_refused(recado, "kept:full"), 120)
+        stays_useful(recado)
+        answer = json.loads(recado.post("/api/publish", {"channel": "kept:0", "data": 1})[2])
+        assert "full" in answer["error"]["message"]
+        ballast.unlink()
+        until("ready again", lambda: recado.get("/healthz/ready")[0] == 200)
+        load.more(100)
+        load.stop()
+        load.check()
+        recado.kill()
+        recado.start()
+        load.check()
+        recado.stop()
+
+
+def test_a_damaged_file_is_left_alone(start_recado):
+    recado = start_recado(KEPT)
+    result_of(recado.post("/api/publish", {"channel": "kept:0", "data": 1}))
+    recado.stop()
+    file = recado.data / "recado.db"
+    whole = file.read_bytes()
+    for damaged in (b"this is no database\n" * 500, whole[:100] + os.urandom(8000) + whole[8100:]):
+        file.write_bytes(damaged)
+        recado.start(wait=False)
+        assert recado.wait_exit() == 1
+        assert "recado.db" in recado.log and "left as it is" in recado.log
+        assert file.read_bytes() == damaged
+        recado.process = None
+    file.write_bytes(whole)
+    recado.start()
+    assert len(whole_history(recado, "kept:0")[0]) == 1
+
+
+def test_a_newer_database_is_refused(start_recado):
+    recado = start_recado(KEPT)
+    recado.stop()
+    with contextlib.closing(sqlite3.connect(recado.data / "recado.db")) as db:
+        db.execute("UPDATE recado_schema SET version = 1000")
+        db.commit()
+    recado.start(wait=False)
+    assert recado.wait_exit() == 1
+    assert "newer Recado" in recado.log
+    recado.process = None
+
+
+def test_two_servers_on_one_database(start_recado, any_store):
+    recado = start_recado(any_store)
+    if "store:" not in any_store:
+        any_store = f"store: 'sqlite:{recado.data}/recado.db'\n{KEPT}"
+    other = start_recado(any_store, wait=False)
+    assert other.wait_exit() == 1
+    assert "another Recado" in other.log
+    other.process = None
+    assert not is_refused(recado)
+
+
+# ---- acknowledgements ----
+
+
+def test_memory_acknowledges_at_once(start_recado, database):
+    recado = start_recado(f"store: '{database.url}'\n{KEPT}")
+    database("pause")
+    try:
+        answer = recado.post("/api/publish", {"channel": "swift:0", "data": 1}, timeout=5)
+        assert result_of(answer)["offset"] == 1
+    finally:
+        database("go_on")
+    until("stored", lambda: history(recado, "swift:0")[1]["offset"] == 1)
+    recado.stop()
+    recado.start()
+    assert len(whole_history(recado, "swift:0")[0]) == 1
