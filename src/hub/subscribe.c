@@ -106,8 +106,6 @@ static void recover(struct request *r, struct channel *ch)
 static void read_stream(struct request *r, struct channel *ch, const struct channel_options *o)
 {
     const struct subscribe_verb *v = r->verb;
-    struct channel_options kept = memory_options(ch->hub, o);
-    history_trim(&ch->history, &kept, loop_wall_ms(ch->hub->loop));
     r->answer.position = (struct position){ch->offset, ch->epoch};
     if (v->recover && o->recover)
         recover(r, ch);
@@ -126,6 +124,8 @@ static void subscribe_at_home(struct request *r, struct hub *home)
         r->answer.why = "channels_max is reached";
         return;
     }
+    struct channel_options kept = memory_options(home, o);
+    history_trim(&ch->history, &kept, loop_wall_ms(home->loop)); // before anything is decided by it
     if (o->history_count > 0 && must_fetch(r, ch, o)) {
         bool all = v->recover && o->recover;
         durable_fetch(r, ch, all ? v->since.offset : ch->offset - 1, 0,

@@ -364,7 +364,6 @@ static void reader_subscribed(void *ctx, const struct answer *a)
     rd->asking = false;
     if (a->err == ERR_EXPIRED || a->err == ERR_NOT_STORED)
         return; // the test is over
-    if (!a->recovered) fprintf(stderr, "DBG err %d at %lu ep %u pos %lu ep %u n %zu\n", a->err, rd->at.offset, rd->at.epoch, a->position.offset, a->position.epoch, a->publication_count);
     MUST(a->err == ERR_OK && a->recovered);
     rd->at.epoch = a->position.epoch;
     for (size_t i = 0; i < a->publication_count; i++) {
