@@ -360,7 +360,7 @@ def still_well(server, door):
             assert hear_until(good, door.received) == []
 
 
-@pytest.mark.parametrize("name, opcode, message, expected", all_rows())
+@pytest.mark.parametrize("name, opcode, message, expected", list(all_rows()))
 def test_a_message(server, name, opcode, message, expected):
     door = DOORS[name]
     with door.open(server) as wire:
