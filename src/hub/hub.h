@@ -165,6 +165,7 @@ struct hub *node_hub(struct node *n, unsigned loop_index);
 unsigned node_loop_count(const struct node *n);
 /* Every loop must have been told its outflow (of net's flusher) before it runs. */
 void hub_set_outflow(struct hub *hub, struct outflow *o);
+struct outflow *hub_outflow(const struct hub *hub);
 struct loop *hub_loop(const struct hub *hub);
 const struct policy *hub_policy(const struct hub *hub);
 /* From any thread. The old policy must stay until every loop has turned once. */
