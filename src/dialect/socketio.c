@@ -25,11 +25,13 @@ void sio_prepare(struct endpoint *e, const struct sio_app *app)
     sio_rooms_init(sh);
     add_namespaces(sh, o);
     sio_backend_prepare(sh);
+    sio_recovery_prepare(sh);
     sh->eio_options = (struct eio_options){
         .ping_interval_ms = o->socketio.ping_interval_ms,
         .ping_timeout_ms = o->socketio.ping_timeout_ms,
         .payload_max_bytes = o->socketio.payload_max_bytes,
         .out_max_bytes = e->ws.out_max_bytes,
+        .as_python = app != NULL && sh->backend == NULL, // pytake's clients knew that server
         .ws = e->ws,
     };
     sh->eio_options.ws.message_max_bytes = o->socketio.payload_max_bytes;
@@ -47,6 +49,7 @@ void sio_release(struct endpoint *e)
     e->shared = NULL;
     eio_destroy(&sh->eio);
     sio_backend_release(sh);
+    sio_recovery_release(sh);
     sio_rooms_fini(sh);
     for (struct sio_space *space = sh->spaces, *next; space != NULL; space = next) {
         next = space->next;

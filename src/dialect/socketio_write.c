@@ -63,7 +63,8 @@ static bool is_reserved(struct str type)
     return sio_name_is_reserved((struct str){at, type.n + 2});
 }
 
-bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p)
+bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p,
+                     struct sio_socket *to)
 {
     struct str type = p->type.n > 0 ? p->type : STR("message");
     struct str encoded = tag_find(p->tags, "attachments");
@@ -77,10 +78,10 @@ bool sio_event_write(struct buf *out, const struct sio_space *space, const struc
     bool ok = sio_head_write(out, count > 0 ? SIO_BINARY_EVENT : SIO_EVENT, count, space->name) &&
               buf_add_char(out, '[') && json_write_string(out, type) && arguments_write(out, p);
     const struct sio_recovery *recovery = space->shared->recovery;
-    if (ok && recovery != NULL && recovery->write_offset != NULL) {
+    if (ok && to != NULL && recovery != NULL) {
         size_t len = out->len;
         ok = buf_add(out, STR(",\""));
-        if (ok && recovery->write_offset(p, out))
+        if (ok && recovery->write_offset(to, p, out))
             ok = buf_add_char(out, '"');
         else
             out->len = len;
@@ -160,7 +161,8 @@ static bool sio_encode(const struct encoding *e, struct str channel, const struc
         return false;
     size_t len = out->len;
     struct buf text = {.p = at, .cap = most, .max = most};
-    bool ok = sio_event_write(&text, v->space, p) && eio_frame(f, out, buf_str(&text), false) &&
+    bool ok = sio_event_write(&text, v->space, p, NULL) &&
+              eio_frame(f, out, buf_str(&text), false) &&
               attachments_each(tag_find(p->tags, "attachments"), frame_attachment,
                                &(struct framed){f, out});
     if (!ok)
@@ -192,7 +194,7 @@ void sio_send_publications(struct sio_socket *sk, struct publication *const *pub
         buf_init(&out, event_bytes_max(sk->space, p));
         // Checked before the text leaves: what the log would have dropped is dropped here.
         if (attachments_each(attachments, take_no_attachment, NULL) &&
-            sio_event_write(&out, sk->space, p)) {
+            sio_event_write(&out, sk->space, p, sk)) {
             carrier_send(sk->conn->carrier, buf_str(&out));
             attachments_each(attachments, send_attachment, sk->conn->carrier);
         }
