@@ -11,12 +11,6 @@
 
 /* ---- origins ---- */
 
-static bool refuse_page(struct http_request *r, struct str why)
-{
-    http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED), why);
-    return false;
-}
-
 bool admit_origin(struct http_request *r, const struct endpoint *e)
 {
     struct str origin = http_header(r, STR("Origin"));
@@ -24,9 +18,10 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
     const struct str *list = e->origins != NULL ? e->origins : a->origins;
     size_t count = e->origins != NULL ? e->origin_count : a->origin_count;
     if (origin.n > 0 && !http_origin_is_own(r, origin) && !http_origin_in(list, count, origin))
-        return refuse_page(r, STR("Origin: not one of the allowed origins"));
+        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
     if (!auth_has_token_key(a->auth) && !http_host_is_expected(r, list, count))
-        return refuse_page(r, STR("Host: not a name of this server; allow it in auth.origins"));
+        return http_refuse(r, ERR_PERMISSION_DENIED,
+                           "Host: not a name of this server; allow it in auth.origins");
     return true;
 }
 
@@ -34,17 +29,17 @@ bool admit_back_end(struct http_request *r, const struct endpoint *e)
 {
     const struct admission *a = admission_now(e->admission);
     if (!http_origin_allowed(r))
-        return refuse_page(r, STR("Origin: not one of the allowed origins"));
+        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
     if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
-        return refuse_page(r, STR("Host: not a name of this server; allow it in auth.origins, or "
-                                  "set an API key"));
+        return http_refuse(r, ERR_PERMISSION_DENIED,
+                           "Host: not a name of this server; allow it in auth.origins, or "
+                           "set an API key");
     if (admission_lets_back_end(a, http_header(r, STR("X-API-Key")),
                                 http_header(r, STR("Authorization"))))
         return true;
-    http_reply_error(r, 401, err_code(ERR_UNAUTHORIZED),
-                     STR("unauthorized: an API key is needed, as X-API-Key or as "
-                         "Authorization: apikey"));
-    return false;
+    return http_refuse(r, ERR_UNAUTHORIZED,
+                       "unauthorized: an API key is needed, as X-API-Key or as "
+                       "Authorization: apikey");
 }
 
 /* ---- what a request brings ---- */
@@ -54,9 +49,7 @@ static bool query_or_refuse(struct http_request *r, struct str name, char *at, s
 {
     if (http_query(r, name, at, cap, ret) || http_query_count(r, name) == 0)
         return true;
-    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
-                     STR("query: the token or tenant is too long"));
-    return false;
+    return http_refuse(r, ERR_BAD_REQUEST, "query: the token or tenant is too long");
 }
 
 /* Which parameter of the query may name the tenant. A server that cannot check tokens trusts its
@@ -136,6 +129,17 @@ enum err admit(const struct endpoint *e, struct str token, struct str tenant_ask
     ret->user = ret->claims.user;
     ret->expire_at_s = ret->claims.expire_at_s;
     return tenant_decide(e, tenant_asked, with_token, ret);
+}
+
+bool admit_request(struct http_request *r, const struct endpoint *e, bool trusted,
+                   struct identity *ret)
+{
+    struct handshake h;
+    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
+        return false;
+    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
+    enum err err = admit(e, h.token, h.tenant, now_s, trusted, ret);
+    return err == ERR_OK || http_refuse(r, err, ret->why);
 }
 
 void identity_fini(struct identity *id)

@@ -37,6 +37,10 @@ struct identity {
  * own. ERR_BAD_REQUEST: for one that cannot be a tenant. */
 enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
                bool trusted, struct identity *ret);
+/* A client's request, asked all three: its origin, what it brings, who it is. False: it has been
+ * answered. */
+bool admit_request(struct http_request *r, const struct endpoint *e, bool trusted,
+                   struct identity *ret);
 /* A back end's request is let in as the server API lets them in: with an API key where one is
  * configured, and from no foreign page. False: it has been answered. */
 bool admit_back_end(struct http_request *r, const struct endpoint *e);

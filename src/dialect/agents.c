@@ -124,7 +124,7 @@ static void agents_stats(struct http_request *r, const struct endpoint *e)
     if (stats_write(e->shared, &body))
         http_reply(r, 200, STR("application/json"), buf_str(&body), STR_NONE);
     else
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
     buf_fini(&body);
 }
 
@@ -386,31 +386,25 @@ struct entry {
     char organization_at[HANDSHAKE_TENANT_MAX], user_at[HANDSHAKE_TENANT_MAX];
 };
 
-static bool refuse(struct http_request *r, enum err err, const char *why)
-{
-    http_reply_error(r, err_http_status(err), err_code(err), str_from(why));
-    return false;
-}
-
 static bool entry_read(struct http_request *r, const struct endpoint *e, struct entry *ret)
 {
     const char *why = "organizationId: must be at most 255 bytes of UTF-8 without spaces";
     bool said = http_query(r, STR("organizationId"), ret->organization_at,
                            sizeof(ret->organization_at), &ret->organization);
     if (!said && http_query_count(r, STR("organizationId")) > 0)
-        return refuse(r, ERR_BAD_REQUEST, why);
+        return http_refuse(r, ERR_BAD_REQUEST, why);
     if (!said || ret->organization.n == 0) {
         http_reply_raw(r, STR("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"
                               "Missing organizationId\r\n"));
         return false;
     }
     if (!tenant_name_ok(ret->organization))
-        return refuse(r, ERR_BAD_REQUEST, why);
+        return http_refuse(r, ERR_BAD_REQUEST, why);
     ret->user = STR_NONE;
     if (!http_query(r, STR("userId"), ret->user_at, sizeof(ret->user_at), &ret->user) &&
         http_query_count(r, STR("userId")) > 0)
-        return refuse(r, ERR_BAD_REQUEST,
-                      "userId: must be at most 250 bytes of UTF-8 without spaces");
+        return http_refuse(r, ERR_BAD_REQUEST,
+                           "userId: must be at most 250 bytes of UTF-8 without spaces");
     return admit_origin(r, e) && handshake_read(r, e, &ret->handshake);
 }
 
@@ -436,7 +430,7 @@ static bool entry_admit(struct http_request *r, const struct endpoint *e, const 
     struct str asked = by_claim ? in->organization : in->handshake.tenant;
     enum err err = admit(e, in->handshake.token, asked, now_s, false, ret);
     if (err != ERR_OK)
-        return refuse(r, err, ret->why);
+        return http_refuse(r, err, ret->why);
     const char *why = NULL;
     if (with_token && in->user.n > 0 && !str_eq(in->user, ret->user)) {
         err = ERR_PERMISSION_DENIED;
@@ -451,7 +445,7 @@ static bool entry_admit(struct http_request *r, const struct endpoint *e, const 
     if (err == ERR_OK)
         return true;
     identity_fini(ret);
-    return refuse(r, err, why);
+    return http_refuse(r, err, why);
 }
 
 static void agents_handle(struct http_request *r, const struct endpoint *e)

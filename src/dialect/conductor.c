@@ -347,7 +347,7 @@ static void handle(struct http_request *r, const struct endpoint *e)
     int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
     enum err err = admit(e, h.token, h.tenant, now_s, false, &id);
     if (err == ERR_BAD_REQUEST)
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(id.why));
+        http_refuse(r, err, id.why);
     else if (err != ERR_OK)
         refuse_token(r, e);
     else

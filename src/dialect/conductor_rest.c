@@ -20,15 +20,7 @@ static bool has_api_key(const struct http_request *r, const struct endpoint *e)
 bool conductor_admit(struct http_request *r, const struct endpoint *e, bool api_key_helps,
                      struct identity *ret)
 {
-    struct handshake h;
-    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
-        return false;
-    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    bool trusted = api_key_helps && has_api_key(r, e);
-    enum err err = admit(e, h.token, h.tenant, now_s, trusted, ret);
-    if (err != ERR_OK)
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(ret->why));
-    return err == ERR_OK;
+    return admit_request(r, e, api_key_helps && has_api_key(r, e), ret);
 }
 
 static void reply_not_json(struct http_request *r)

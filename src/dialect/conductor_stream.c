@@ -262,7 +262,7 @@ static void stream_open(struct http_request *r, const struct endpoint *e, const 
     struct hub *hub = endpoint_hub(e, r);
     struct stream *st = stream_make(id, job);
     if (st == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         job_unref(job);
         return;
     }

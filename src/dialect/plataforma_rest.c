@@ -70,8 +70,7 @@ static bool back_end_read(struct http_request *r, const struct endpoint *e, stru
     if (http_query(r, name, ret->at, sizeof(ret->at), &ret->tenant) && ret->tenant.n > 0 &&
         tenant_name_ok(ret->tenant))
         return true;
-    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
-                     STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+    http_refuse(r, ERR_BAD_REQUEST, "tenant: must be at most 255 bytes of UTF-8 without spaces");
     return false;
 }
 
@@ -93,7 +92,7 @@ void plat_handle_stats(struct http_request *r, const struct endpoint *e)
     if (plat_register_write_stats(register_of(e), be.tenant, &b))
         http_reply(r, 200, json_type, buf_str(&b), STR_NONE);
     else
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
     buf_fini(&b);
 }
 
@@ -133,7 +132,7 @@ void plat_handle_project(struct http_request *r, const struct endpoint *e)
     if (json_done(&w))
         http_reply(r, 200, json_type, buf_str(&b), STR_NONE);
     else
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
     buf_fini(&b);
 }
 
@@ -164,8 +163,7 @@ static void sending_done(void *ctx, const struct answer *a)
     if (a->err == ERR_OK)
         http_reply(r, 200, json_type, buf_str(&b), STR_NONE);
     else
-        http_reply_error(r, err_http_status(a->err), err_code(a->err),
-                         a->why != NULL ? str_from(a->why) : err_message(a->err));
+        http_refuse(r, a->err, a->why);
 }
 
 static void broadcast(struct http_request *r, const struct endpoint *e, struct str tenant,
@@ -178,7 +176,7 @@ static void broadcast(struct http_request *r, const struct endpoint *e, struct s
     struct str channel = is_log ? STR("logs") : STR("notifications");
     struct sending *s = calloc(1, sizeof(*s));
     if (s == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         return;
     }
     if (b->project.n > 0) {

@@ -193,7 +193,7 @@ struct ws_session *ws_session_accept(struct http_request *r, const struct endpoi
     struct hub *hub = endpoint_hub(e, r);
     struct ws_session *ws = ws_session_make(e, kind, id, client);
     if (ws == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         return NULL;
     }
     ws->carrier = ws_accept(r, &e->ws, &ws_session_handler, ws);
