@@ -4,6 +4,7 @@
  * Why type, tenant, user and exclude: they are ours; the rest is as in Centrifugo's HTTP API.
  */
 #include "api/api_fields.h"
+#include "base/random.h"
 
 static const struct field publish_fields[] = {
     FIELD(STRING, channel),

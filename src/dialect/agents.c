@@ -15,7 +15,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "base/pool.h"
 #include "dialect/ws_session.h"
 #include "hub/filter.h"
 
@@ -136,8 +135,9 @@ static struct str data_or_empty(struct str data)
     return data.n == 0 || str_eq(data, STR("null")) ? STR("{}") : data;
 }
 
-bool agents_event_write(struct buf *out, const struct publication *p)
+bool agents_event_write(struct buf *out, struct str channel, const struct publication *p)
 {
+    (void)channel;
     char time[ISO_TIME_MAX];
     size_t n = iso_time_ms(p->time_ms, time);
     return buf_add(out, STR("{\"type\":")) &&
@@ -147,26 +147,18 @@ bool agents_event_write(struct buf *out, const struct publication *p)
            buf_add(out, STR("\"}"));
 }
 
-/* A character takes at most six as an escape. */
-static size_t event_bytes_max(const struct publication *p)
+static size_t event_bytes_max(struct str channel, const struct publication *p)
 {
-    return p->type.n * 6 + p->data.n + FRAME_ROOM;
+    (void)channel;
+    return json_string_bytes_max(p->type) + p->data.n + FRAME_ROOM;
 }
+
+static const struct ws_writer agents_writer = {event_bytes_max, agents_event_write};
 
 static bool agents_encode(const struct encoding *e, struct str channel, const struct publication *p,
                           struct buf *out)
 {
-    (void)channel;
-    if (p->kind != EVENT_PUBLICATION)
-        return false;
-    size_t most = event_bytes_max(p);
-    char *at = pool_alloc(most);
-    if (at == NULL)
-        return false;
-    struct buf payload = buf_on(at, most);
-    bool ok = agents_event_write(&payload, p) && ws_encoding_frame(e, buf_str(&payload), out);
-    pool_free(at);
-    return ok;
+    return p->kind == EVENT_PUBLICATION && ws_encoding_event(e, &agents_writer, channel, p, out);
 }
 
 /* Nothing is deflated here. */
@@ -175,7 +167,7 @@ static const struct encoding agents_encoding = WS_ENCODING("agents", agents_enco
 static void send_welcome(struct ws_session *ws, struct str organization)
 {
     char time_at[ISO_TIME_MAX];
-    char at[HANDSHAKE_TENANT_MAX * 6 + 256];
+    char at[HANDSHAKE_TENANT_MAX * 6 + 256]; // the name may be escapes all over
     struct buf b = buf_on(at, sizeof(at));
     struct json_writer w;
     struct str time = {time_at, iso_time_ms(loop_wall_ms(ws_session_loop(ws)), time_at)};
@@ -238,17 +230,8 @@ static void agent_message(struct ws_session *ws, struct str payload, bool binary
 static void agent_resync(struct session *s, struct subscription *sub,
                          struct publication *const *pubs, size_t count)
 {
-    struct ws_session *ws = ws_session_of(s);
     (void)sub;
-    for (size_t i = 0; i < count && !ws->ending; i++) {
-        struct buf b;
-        buf_init(&b, event_bytes_max(pubs[i]));
-        if (agents_event_write(&b, pubs[i]))
-            ws_session_send(ws, buf_str(&b));
-        else
-            ws_session_end(ws, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE); // nothing may be left out
-        buf_fini(&b);
-    }
+    ws_session_resync(ws_session_of(s), &agents_writer, STR_NONE, pubs, count, ws_session_send);
 }
 
 /* The client is told that it is connected when that is true on every loop: whoever has read it may

@@ -89,7 +89,7 @@ static void handed(void *ctx, const struct http_result *result)
     struct handing *h = ctx;
     char text[256];
     struct buf b = buf_on(text, sizeof(text));
-    struct str body = str_trim(result->body);
+    struct str body = json_trim(result->body);
     if (result->why != NULL)
         (void)buf_add_format(&b, "The back end did not take the job: %s%c", result->why, 0);
     else if (result->status < 200 || result->status > 299)

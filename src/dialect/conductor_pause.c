@@ -57,7 +57,7 @@ static void asked(void *ctx, const struct http_result *result)
     struct str success = STR_NONE;
     bool ok = result->why == NULL && result->status >= 200 && result->status <= 299 &&
               json_valid(result->body) &&
-              json_find(str_trim(result->body), STR("success"), &success);
+              json_find(json_trim(result->body), STR("success"), &success);
     pause_answer(p, ok && str_eq(success, STR("true")));
 }
 

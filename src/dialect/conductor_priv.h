@@ -31,6 +31,7 @@ enum {
     JOB_GRACE_MS = 1000,        // between result or error and the end, for what still comes
     JOB_ID_TEXT = 4 + UUID_TEXT,
     STAMP_MAX = 32,
+    FRAME_ROOM = 128, // of an event, beside its type and data
     EVENT_TYPE_MAX = 255,
     HTTP_TEXT_MAX = 8 << 20, // an answer, or what the back end is sent
 };
@@ -45,6 +46,8 @@ bool frame_write(struct buf *out, struct str type, struct str data, int64_t wall
 bool job_frame_write(struct buf *out, const struct publication *p, struct str job_id);
 /* {"message":message}: the data of an error. */
 bool message_write(struct buf *out, struct str message);
+/* Publications as such frames. */
+extern const struct ws_writer conductor_writer;
 const struct encoding *conductor_encoding(const struct framing *f);
 /* {"detail":"..."} as the framework of the original has it. */
 void reply_detail(struct http_request *r, unsigned status, struct str text);

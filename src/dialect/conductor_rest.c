@@ -31,10 +31,8 @@ static void reply_not_json(struct http_request *r)
 
 static bool is_object(struct str body)
 {
-    struct str text = body;
-    while (text.n > 0 && (*text.p == ' ' || *text.p == '\t' || *text.p == '\n' || *text.p == '\r'))
-        text = str_skip(text, 1);
-    return text.n > 0 && *text.p == '{' && json_valid(body);
+    struct str text = json_trim(body);
+    return text.n > 0 && text.p[0] == '{' && json_valid(text);
 }
 
 /* ---- POST /api/v1/stream-execute ---- */
@@ -54,7 +52,7 @@ static void reply_started(struct http_request *r, struct str id)
 {
     struct buf b, url;
     struct str path = r->path; // it ends in "-execute"
-    buf_init(&b, path.n * 6 + 512);
+    buf_init(&b, json_string_bytes_max(path) + 512);
     buf_init(&url, path.n + 128);
     bool ok = buf_add(&url, (struct str){path.p, path.n - (sizeof("-execute") - 1)}) &&
               buf_add_char(&url, '/') && buf_add(&url, id);
@@ -99,7 +97,7 @@ static void starting_gone(struct http_request *r, void *ctx)
 static struct starting *starting_make(struct http_request *r, const struct endpoint *e,
                                       const struct identity *who, struct str text)
 {
-    struct str body = str_trim(r->body);
+    struct str body = json_trim(r->body);
     struct starting *st = calloc(1, sizeof(*st) + body.n + who->tenant.n + who->user.n);
     if (st == NULL)
         return NULL;

@@ -45,7 +45,7 @@ bool orq_text_write(struct buf *out, struct str bytes);
 /* ---- what it is told ---- */
 
 bool orq_event_write(struct buf *out, struct str channel, const struct publication *p);
-size_t orq_event_bytes_max(const struct publication *p);
+size_t orq_event_bytes_max(struct str channel, const struct publication *p);
 /* {"type":"error","data":{"message":"<before><what>"}} */
 bool orq_error_write(struct buf *out, struct str before, struct str what);
 enum { ORQ_ERROR_MAX = 4096 };

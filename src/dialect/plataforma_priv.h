@@ -276,8 +276,9 @@ void plat_say_plain(struct plat_session *ps, struct str type, struct str key, st
 void plat_say_stats(struct plat_session *ps);
 
 /* The envelope of an event. */
-bool plat_event_write(struct buf *out, const struct publication *p);
-size_t plat_event_bytes_max(const struct publication *p);
+bool plat_event_write(struct buf *out, struct str channel, const struct publication *p);
+size_t plat_event_bytes_max(struct str channel, const struct publication *p);
+extern const struct ws_writer plat_writer;
 bool plat_encode(const struct encoding *e, struct str channel, const struct publication *p,
                  struct buf *out);
 

@@ -122,7 +122,7 @@ void plat_handle_project(struct http_request *r, const struct endpoint *e)
     project.n -= tail.n;
     if (!back_end_read(r, e, &be))
         return;
-    buf_init(&b, r->param.n * 6 + 64);
+    buf_init(&b, json_string_bytes_max(project) + 64);
     json_writer_init(&w, &b);
     json_open_object(&w);
     json_put_string(json_key(&w, STR("project_id")), project);

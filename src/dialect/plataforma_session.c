@@ -389,15 +389,8 @@ static void ops_unsubscribed(struct session *s, struct str channel, unsigned cod
 static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
                        size_t count)
 {
-    struct plat_session *ps = session_from(s);
-    struct buf b;
-    (void)sub;
-    for (size_t i = 0; i < count; i++) {
-        buf_init(&b, plat_event_bytes_max(pubs[i]));
-        if (plat_event_write(&b, pubs[i]))
-            ws_session_send(&ps->ws, buf_str(&b));
-        buf_fini(&b);
-    }
+    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
+                      ws_session_send);
 }
 
 const struct ws_kind plat_session_kind = {

@@ -191,7 +191,7 @@ static bool write_array(const struct emit *e, struct buf *out)
 {
     struct str args = {e->args.p + 1, e->args.n - 2};
     bool ok = buf_add_char(out, '[') && json_write_string(out, e->name);
-    if (str_trim(args).n > 0)
+    if (json_trim(args).n > 0)
         ok = ok && buf_add_char(out, ',') && buf_add(out, args);
     return ok && buf_add_char(out, ']');
 }
@@ -204,7 +204,7 @@ static void emit_to_socket(struct backend_queue *q, const struct emit *e)
     char token[BACKEND_TOKEN_MAX];
     char *block = files_decode(&e->files, files);
     struct str name = find_string(e->raw, "ack", token, sizeof(token));
-    buf_init(&out, e->name.n * 6 + e->args.n + 16);
+    buf_init(&out, json_string_bytes_max(e->name) + e->args.n + 16);
     if ((block != NULL || e->files.count == 0) && write_array(e, &out)) {
         uint64_t cookie = name.n > 0 ? backend_token_add(q, name) : 0;
         m.data = buf_str(&out);

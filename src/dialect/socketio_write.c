@@ -12,6 +12,8 @@
 
 #include <openssl/evp.h>
 
+enum { HEAD_ROOM = 256 }; // of a packet: its head and an offset
+
 /* ---- packets ---- */
 
 bool sio_head_write(struct buf *out, enum sio_type type, uint32_t attachment_count, struct str nsp)
@@ -26,15 +28,6 @@ bool sio_head_write(struct buf *out, enum sio_type type, uint32_t attachment_cou
 
 /* ---- publications ---- */
 
-static struct str trim_json(struct str s)
-{
-    while (s.n > 0 && memchr(" \t\r\n", s.p[0], 4) != NULL)
-        s = str_skip(s, 1);
-    while (s.n > 0 && memchr(" \t\r\n", s.p[s.n - 1], 4) != NULL)
-        s.n--;
-    return s;
-}
-
 /* The body of a tag's string, as it was written: what is asked for here needs no escapes. */
 static struct str tag_find(struct str tags, const char *key)
 {
@@ -47,9 +40,9 @@ static struct str tag_find(struct str tags, const char *key)
 /* What stands behind the name, with a comma in front. */
 static bool arguments_write(struct buf *out, const struct publication *p)
 {
-    struct str data = trim_json(p->data);
+    struct str data = json_trim(p->data);
     if (data.n >= 2 && data.p[0] == '[' && str_eq(tag_find(p->tags, "socketio"), STR("args")))
-        data = trim_json((struct str){data.p + 1, data.n - 2});
+        data = json_trim((struct str){data.p + 1, data.n - 2});
     return data.n == 0 || (buf_add_char(out, ',') && buf_add(out, data));
 }
 
@@ -91,8 +84,7 @@ bool sio_event_write(struct buf *out, const struct sio_space *space, const struc
 
 static size_t event_bytes_max(const struct sio_space *space, const struct publication *p)
 {
-    // A character of the type takes at most six as an escape; 256 for the head and an offset.
-    return p->type.n * 6 + p->data.n + space->name.n + 256;
+    return json_string_bytes_max(p->type) + p->data.n + space->name.n + HEAD_ROOM;
 }
 
 /* Standard base64 with its padding. at: as long as the text. */

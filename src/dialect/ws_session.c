@@ -143,6 +143,21 @@ void ws_session_send(struct ws_session *ws, struct str text)
         carrier_send(ws->carrier, text);
 }
 
+void ws_session_resync(struct ws_session *ws, const struct ws_writer *w, struct str channel,
+                       struct publication *const *pubs, size_t count,
+                       void (*send)(struct ws_session *ws, struct str message))
+{
+    for (size_t i = 0; i < count && !ws->ending; i++) {
+        struct buf b;
+        buf_init(&b, w->bytes_max(channel, pubs[i]));
+        if (w->write(&b, channel, pubs[i]))
+            send(ws, buf_str(&b));
+        else
+            ws_session_end(ws, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE);
+        buf_fini(&b);
+    }
+}
+
 /* ---- what the hub asks of a session ---- */
 
 void ws_session_disconnect(struct session *s, enum close_reason reason, unsigned code,
