@@ -6,7 +6,7 @@
  *
  * Always true between two calls:
  *   I1. a session follows channels of its own tenant only, and they were chosen here.
- *   I2. nothing but a pong is sent before the welcome, and then every event is.
+ *   I2. nothing is sent before the welcome, and then every event is.
  *   I3. every session that was opened is counted in exactly one organization until it is closed.
  */
 #include "dialect/agents.h"
@@ -48,6 +48,7 @@ struct agent {
     struct organization *organization; // NULL: not counted
     char *asked;                       // its name as the client said it; NULL: the tenant's
     bool welcomed;
+    unsigned pongs_due; // of pings that came before the welcome
 };
 
 static struct organization *organization_find(struct registry *g, struct str name)
@@ -218,11 +219,14 @@ bool agents_is_ping(struct str message)
 
 static void agent_message(struct ws_session *ws, struct str payload, bool binary)
 {
+    struct agent *a = container_of(ws, struct agent, ws);
     (void)binary; // the same, as it always was
-    if (agents_is_ping(payload))
+    if (!agents_is_ping(payload))
+        log_debug("agents: a message of %zu bytes that is no ping was ignored", payload.n);
+    else if (a->welcomed)
         send_pong(ws);
     else
-        log_debug("agents: a message of %zu bytes that is no ping was ignored", payload.n);
+        a->pongs_due++;
 }
 
 /* ---- a session's life ---- */
@@ -242,6 +246,8 @@ static void welcome(struct agent *a)
     if (!a->welcomed)
         send_welcome(ws, a->asked != NULL ? str_from(a->asked) : ws->session.tenant);
     a->welcomed = true;
+    for (; a->pongs_due > 0; a->pongs_due--)
+        send_pong(ws);
 }
 
 static bool is_following(struct ws_session *ws, const struct answer *a)

@@ -93,12 +93,16 @@ def welcome(got, org):
         "message": "WebSocket connected successfully", "organizationId": org}}
 
 
+def upgrade(server, path):
+    return (f"GET {path} HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode()
+
+
 def raw(server, path):
     """All that is answered to an upgrade until the server closes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
-        s.sendall((f"GET {path} HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+        s.sendall(upgrade(server, path))
         answer = b""
         while piece := s.recv(65536):
             answer += piece
@@ -282,3 +286,30 @@ def test_many_clients(start_recado, node, clients, organizations):
         server.api("batch", {"commands": commands})
     assert stress.next() == {"clients": clients, "events": clients * (rounds + 1), "foreign": 0,
                              "disordered": 0}
+
+
+def frames(head, data):
+    """What is in whole, short, unmasked text frames behind the answer to an upgrade."""
+    at = data.index(b"\r\n\r\n") + 4
+    assert data.startswith(head)
+    while at < len(data):
+        n, start = data[at + 1], at + 2
+        if n == 126:
+            n, start = int.from_bytes(data[at + 2:at + 4]), at + 4
+        yield json.loads(data[start:start + n])
+        at = start + n
+
+
+def test_the_welcome_is_the_first_word(start_recado):
+    """Also when a ping arrives together with the handshake, before other loops have answered."""
+    server = start_recado("loops: 3")
+    ping = b'{"type":"ping"}'
+    for i in range(60):
+        more = b"".join(bytes([0x81, 0x80 | len(m), 0, 0, 0, 0]) + m for m in (ping, b"x", ping))
+        got = b""
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+            s.sendall(upgrade(server, f"/ws/agents?organizationId=org-{i}&userId=u{i % 2 or ''}") + more)
+            while got.count(b'"type"') < 3:
+                got += s.recv(65536)
+        types = [frame["type"] for frame in frames(b"HTTP/1.1 101 ", got)]
+        assert types == ["connected", "pong", "pong"]
