@@ -249,10 +249,8 @@ static void carry_out(struct backend_queue *q, const char *why)
         reject(sk, STR("back end unavailable"));
     else
         connect_decide(q);
-    if (sk->state == SIO_CONNECTED) {
-        timer_arm(hub_loop(sk->session.hub), &q->greeting, GREETING_MS);
-        return;
-    }
+    if (sk->state == SIO_JOINING || sk->state == SIO_CONNECTED)
+        return;  // on_connected() goes on, or on_lost()
     if (q->told) // the client went while it was decided about
         on_disconnect(sk, STR("transport close"));
     finish(q);
@@ -338,6 +336,27 @@ static bool on_connect(struct sio_socket *sk, struct str auth, const struct iden
     return true;
 }
 
+static bool is_asking(const struct backend_queue *q)
+{
+    return q != NULL && q->now != NULL && q->now->kind == ASK_CONNECT;
+}
+
+static void on_connected(struct sio_socket *sk)
+{
+    struct backend_queue *q = sk->of_backend;
+    if (is_asking(q))
+        timer_arm(hub_loop(sk->session.hub), &q->greeting, GREETING_MS);
+}
+
+static void on_lost(struct sio_socket *sk)
+{
+    struct backend_queue *q = sk->of_backend;
+    if (!is_asking(q))
+        return;
+    on_disconnect(sk, STR("transport close"));
+    finish(q);
+}
+
 static bool on_event(struct sio_socket *sk, const struct sio_packet *p)
 {
     struct backend_queue *q = queue_of(sk);
@@ -393,6 +412,8 @@ const struct sio_app sio_backend_app = {
     .name = "backend",
     .remember = backend_remember,
     .on_connect = on_connect,
+    .on_connected = on_connected,
+    .on_lost = on_lost,
     .on_event = on_event,
     .on_ack = on_ack,
     .on_disconnect = on_disconnect,

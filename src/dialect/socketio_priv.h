@@ -113,6 +113,8 @@ struct sio_app {
     /* It was connected, and still follows its rooms; after this it is gone. reason: as the
      * JavaScript server names it ("transport close", "client namespace disconnect"...). */
     void (*on_disconnect)(struct sio_socket *sk, struct str reason);
+    /* It was let in, and went before it could be told so: on_disconnect() is not called. */
+    void (*on_lost)(struct sio_socket *sk);
     /* The socket's object dies: sk->of_backend is to be freed. */
     void (*on_free)(struct sio_socket *sk);
 };

@@ -63,8 +63,11 @@ void sio_socket_leave(struct sio_socket *sk, struct str reason)
     if (sk->state == SIO_GONE)
         return;
     bool connected = sk->state == SIO_CONNECTED;
-    if (sk->state == SIO_JOINING)
+    if (sk->state == SIO_JOINING) {
         sio_joining_ends(sk);
+        if (sh->backend != NULL && sh->backend->on_lost != NULL)
+            sh->backend->on_lost(sk);
+    }
     if (connected)
         tell_gone(sk, reason);
     sk->state = SIO_GONE;
