@@ -202,19 +202,20 @@ uint32_t council_recent_write(struct conductor *c, struct str tenant, uint32_t m
 
 /* ---- statistics ---- */
 
+/* All of it, or the texts stay as they were. */
 static bool watcher_write(const struct watcher *w, struct buf *ids, struct buf *topics)
 {
     char id[UUID_TEXT];
-    uuid_format(w->ws.session.client, id);
     struct str text = {id, UUID_TEXT};
-    size_t ids_n = ids->len;
-    if (ids->len > 0 && !(buf_add_char(ids, ',') && buf_add_char(topics, ',')))
-        return false;
-    if (json_write_string(ids, text) && json_write_string(topics, text) &&
+    size_t ids_n = ids->len, topics_n = topics->len;
+    uuid_format(w->ws.session.client, id);
+    if ((ids_n == 0 || (buf_add_char(ids, ',') && buf_add_char(topics, ','))) &&
+        json_write_string(ids, text) && json_write_string(topics, text) &&
         buf_add_char(topics, ':') &&
         buf_add(topics, w->topics != NULL ? w->topics->raw : STR("[\"all\"]")))
         return true;
     ids->len = ids_n;
+    topics->len = topics_n;
     return false;
 }
 
@@ -222,17 +223,15 @@ static bool watcher_write(const struct watcher *w, struct buf *ids, struct buf *
 static uint32_t watchers_write(struct watcher *w, struct buf *ids, struct buf *topics)
 {
     pthread_mutex_lock(&w->conductor->lock);
-    struct council *cc = w->council;
+    const struct council *cc = w->council;
     uint32_t count = cc != NULL ? cc->watcher_count : 1;
-    if (cc == NULL)
+    if (cc == NULL) {
         (void)watcher_write(w, ids, topics);
-    size_t topics_n = 0;
-    for (struct list *it = cc != NULL ? cc->watchers.next : NULL; it != NULL && it != &cc->watchers;
-         it = it->next) {
-        topics_n = topics->len;
-        if (!watcher_write(container_of(it, struct watcher, link), ids, topics)) {
-            topics->len = topics_n;
-            break;
+    } else {
+        list_each(it, &cc->watchers)
+        {
+            if (!watcher_write(container_of(it, struct watcher, link), ids, topics))
+                break;
         }
     }
     pthread_mutex_unlock(&w->conductor->lock);
