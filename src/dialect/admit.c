@@ -63,15 +63,29 @@ static struct str tenant_parameter(const struct endpoint *e)
     return open ? STR("tenant") : STR_NONE;
 }
 
-bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret)
+/* An application that never had tokens may say anything there. */
+static bool tokens_matter(const struct endpoint *e)
 {
-    ret->token = ret->tenant = STR_NONE;
+    return !e->tokens_unknown || e->auth == AUTH_REQUIRED ||
+           auth_has_token_key(admission_now(e->admission)->auth);
+}
+
+static bool token_read(struct http_request *r, struct handshake *ret)
+{
     if (!query_or_refuse(r, STR("token"), ret->token_at, sizeof(ret->token_at), &ret->token))
         return false;
     struct str bearer = http_header(r, STR("Authorization"));
     struct str scheme = str_cut(&bearer, ' ');
     if (ret->token.n == 0 && str_eq_nocase(scheme, STR("Bearer")))
         ret->token = str_trim(bearer);
+    return true;
+}
+
+bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret)
+{
+    ret->token = ret->tenant = STR_NONE;
+    if (tokens_matter(e) && !token_read(r, ret))
+        return false;
     struct str name = tenant_parameter(e);
     return name.n == 0 ||
            query_or_refuse(r, name, ret->tenant_at, sizeof(ret->tenant_at), &ret->tenant);

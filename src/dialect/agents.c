@@ -470,6 +470,7 @@ static void agents_prepare(struct endpoint *e)
         e->tenant_from = TENANT_QUERY;
         e->tenant_query = STR("organizationId");
     }
+    e->tokens_unknown = true;
     e->ws.deflate = false;
     e->ws.ping_interval_ms = e->ws.pong_timeout_ms = e->options->heartbeat_interval_ms;
     e->ws.pong_only = e->ws.no_pong_aborts = true;

@@ -96,6 +96,7 @@ struct endpoint {
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
     bool tenant_given;         // by the configuration
+    bool tokens_unknown;       // to its clients: one that nobody could check is not looked at
     struct str tenant;         // fixed, or the fallback
     struct str tenant_query;   // name of the query parameter
     const struct str *origins; // NULL: those of the admission

@@ -227,6 +227,7 @@ static void orq_health(struct http_request *r, const struct endpoint *e)
 static void orq_prepare(struct endpoint *e)
 {
     MUST(orq_tenants_make(e));
+    e->tokens_unknown = true;
     e->ws.deflate = false;
 }
 

@@ -190,6 +190,13 @@ async def test_what_is_ignored(shared_recado):
         assert json.loads(await ws.recv())["type"] == "pong"
 
 
+async def test_a_token_that_nobody_could_check_is_ignored(shared_recado):
+    for token in "abc", "x.y.z", "a" * 7000:
+        url = shared_recado.ws("/ws/agents?organizationId=open&token=" + token)
+        async with websockets.connect(url) as ws:
+            welcome(json.loads(await ws.recv()), "open")
+
+
 async def test_what_ends_a_connection(shared_recado):
     url = shared_recado.ws("/ws/agents?organizationId=ended")
     async with websockets.connect(url) as ws:

@@ -402,6 +402,18 @@ def test_unknown_paths(start_recado, config):
     assert server.get("/ws")[0] == 426
 
 
+async def test_the_query_is_ignored(shared_recado):
+    """Where no token could be checked, one is a parameter like any other."""
+    for query in "?", "?x=%zz", "?token=abc", "?token=x.y.z&token=", "?token=" + "a" * 7000:
+        ws = await connect(shared_recado, "/ws" + query)
+        assert await ask(ws, {"type": "ping"}) == {"type": "pong"}
+        await ws.close()
+    for scheme in "Bearer", "Basic":
+        async with websockets.connect(shared_recado.ws("/ws"), additional_headers={
+                "Authorization": f"{scheme} x.y.z"}) as ws:
+            assert await ask(ws, {"type": "ping"}) == {"type": "pong"}
+
+
 def test_nothing_is_compressed(shared_recado):
     with socket.create_connection(("127.0.0.1", shared_recado.port), timeout=20) as s:
         s.sendall((f"GET /ws HTTP/1.1\r\nHost: {shared_recado.address}\r\nUpgrade: websocket\r\n"
