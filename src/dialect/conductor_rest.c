@@ -218,7 +218,7 @@ static void ingest_publish(struct http_request *r, const struct endpoint *e,
         reply_detail(r, 503, STR("out of memory"));
         return;
     }
-    council_listen(c, hub, tenant);
+    council_listen(c, hub, tenant, NULL, NULL);
     in->http = r;
     in->watcher_count = council_count(c, tenant);
     in->type_n = event->type.n;
@@ -276,12 +276,25 @@ static bool read_limit(struct http_request *r, uint32_t *ret)
     return true;
 }
 
-static void reply_recent(struct http_request *r, const struct endpoint *e, struct str tenant,
+/* Somebody who asks for task events that may have to be fetched. */
+struct asking {
+    struct http_request *http; // NULL: the peer has gone
+    struct conductor *conductor;
+    uint32_t limit;
+    struct str tenant;
+    char bytes[];
+};
+
+static void asking_gone(struct http_request *r, void *ctx)
+{
+    (void)r;
+    ((struct asking *)ctx)->http = NULL;
+}
+
+static void reply_recent(struct http_request *r, struct conductor *c, struct str tenant,
                          uint32_t limit)
 {
-    struct conductor *c = e->shared;
     struct buf events, b;
-    council_listen(c, endpoint_hub(e, r), tenant);
     buf_init(&events, 2 * RECENT_MAX_BYTES);
     buf_init(&b, 2 * RECENT_MAX_BYTES + 128);
     uint32_t n = council_recent_write(c, tenant, limit, &events);
@@ -298,6 +311,32 @@ static void reply_recent(struct http_request *r, const struct endpoint *e, struc
     buf_fini(&events);
 }
 
+static void asking_answered(void *ctx)
+{
+    struct asking *as = ctx;
+    if (as->http != NULL) {
+        as->http->gone = NULL;
+        reply_recent(as->http, as->conductor, as->tenant, as->limit);
+    }
+    free(as);
+}
+
+static void ask_recent(struct http_request *r, const struct endpoint *e, struct str tenant,
+                       uint32_t limit)
+{
+    struct asking *as = malloc(sizeof(*as) + tenant.n);
+    if (as == NULL) {
+        reply_detail(r, 503, STR("out of memory"));
+        return;
+    }
+    char *at = as->bytes;
+    *as = (struct asking){.http = r, .conductor = e->shared, .limit = limit};
+    as->tenant = str_put(&at, tenant);
+    r->gone = asking_gone;
+    r->gone_ctx = as;
+    council_listen(e->shared, endpoint_hub(e, r), tenant, asking_answered, as);
+}
+
 void conductor_recent(struct http_request *r, const struct endpoint *e)
 {
     struct identity id;
@@ -305,7 +344,7 @@ void conductor_recent(struct http_request *r, const struct endpoint *e)
     if (conductor_of(r, e) == NULL || !conductor_admit(r, e, true, &id))
         return;
     if (read_limit(r, &limit))
-        reply_recent(r, e, id.tenant, limit);
+        ask_recent(r, e, id.tenant, limit);
     identity_fini(&id);
 }
 
@@ -336,7 +375,7 @@ static void producer_said(struct ws_session *ws, struct str payload, bool binary
 
 static void producer_opened(struct ws_session *ws)
 {
-    council_listen(ws->endpoint->shared, ws->session.hub, ws->session.tenant);
+    council_listen(ws->endpoint->shared, ws->session.hub, ws->session.tenant, NULL, NULL);
 }
 
 static const struct ws_kind producer_kind = {

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
@@ -569,6 +570,21 @@ def test_task_events_of_all_loops(server):
         assert [e["data"]["n"] for e in recent["events"]] == list(range(209, 9, -1))
     assert json.loads(server.get("/api/tasks/events")[2])["count"] == 50
     socket.close()
+
+
+def test_task_events_of_before(server):
+    """Published while nobody had to do with the dialect, told to the first who asks, on any loop."""
+    for n in range(20):
+        server.publish("gamification", {"n": n}, type="task_completed" if n % 2 else "system_alert")
+
+    def recent(_):
+        return json.loads(server.get("/api/tasks/events")[2])["events"]
+
+    with ThreadPoolExecutor(8) as pool:
+        for events in pool.map(recent, range(8)):
+            assert [e["data"]["n"] for e in events] == list(range(19, 0, -2))
+    server.publish("gamification", {"n": 20}, type="task_completed")
+    assert [e["data"]["n"] for e in recent(0)] == [20, *range(19, 0, -2)]
 
 
 def test_a_silent_client_lives(start_recado):
