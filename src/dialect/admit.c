@@ -52,15 +52,12 @@ static bool query_or_refuse(struct http_request *r, struct str name, char *at, s
     return http_refuse(r, ERR_BAD_REQUEST, "query: the token or tenant is too long");
 }
 
-/* Which parameter of the query may name the tenant. A server that cannot check tokens trusts its
- * clients anyway: there they may say where they belong. */
+/* Which parameter of the query may name the tenant. */
 static struct str tenant_parameter(const struct endpoint *e)
 {
-    if (e->tenant_from == TENANT_QUERY)
-        return e->tenant_query;
-    bool open = e->tenant_from == TENANT_CLAIM && e->auth != AUTH_REQUIRED &&
-                !auth_has_token_key(admission_now(e->admission)->auth);
-    return open ? STR("tenant") : STR_NONE;
+    return e->tenant_from == TENANT_QUERY   ? e->tenant_query
+           : e->tenant_from == TENANT_CLAIM ? STR("tenant")
+                                            : STR_NONE;
 }
 
 /* An application that never had tokens may say anything there. */
@@ -105,9 +102,16 @@ static enum err refuse(struct identity *id, enum err err, const char *why)
     return err;
 }
 
+/* A server that cannot check tokens trusts its clients anyway: there they may say where they
+ * belong. */
+static bool is_open(const struct endpoint *e)
+{
+    return e->auth != AUTH_REQUIRED && !auth_has_token_key(admission_now(e->admission)->auth);
+}
+
 /* A token that says its tenant is held to it; one that does not gets the endpoint's own. */
 static enum err tenant_decide(const struct endpoint *e, struct str asked, bool with_token,
-                              struct identity *id)
+                              bool trusted, struct identity *id)
 {
     struct str claim = id->claims.tenant;
     struct str own = claim.n > 0 ? claim : e->tenant;
@@ -120,6 +124,8 @@ static enum err tenant_decide(const struct endpoint *e, struct str asked, bool w
                       "tenant: must be at most 255 bytes of UTF-8 without spaces");
     if (with_token && !str_eq(asked, own))
         return refuse(id, ERR_PERMISSION_DENIED, "tenant: not the one of the token");
+    if (e->tenant_from == TENANT_CLAIM && !trusted && !is_open(e) && !str_eq(asked, own))
+        return refuse(id, ERR_PERMISSION_DENIED, "tenant: only a token can name it");
     id->tenant = asked;
     return ERR_OK;
 }
@@ -142,7 +148,7 @@ enum err admit(const struct endpoint *e, struct str token, struct str tenant_ask
     }
     ret->user = ret->claims.user;
     ret->expire_at_s = ret->claims.expire_at_s;
-    return tenant_decide(e, tenant_asked, with_token, ret);
+    return tenant_decide(e, tenant_asked, with_token, trusted, ret);
 }
 
 bool admit_request(struct http_request *r, const struct endpoint *e, bool trusted,

@@ -78,6 +78,7 @@ static void test_tenants(void **state)
         {TENANT_QUERY, "", "x", "x"},   {TENANT_QUERY, "x", "", "x"},
         {TENANT_QUERY, "x", "x", "x"},  {TENANT_QUERY, "x", "y", ""},
         {TENANT_QUERY, "-", "y", ""},   {TENANT_QUERY, "-", "own", "own"},
+        {TENANT_CLAIM, "", "x", ""},    {TENANT_CLAIM, "", "own", "own"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char tenant[32];
