@@ -135,7 +135,7 @@ static void alive(struct carrier *c, void *ctx)
 }
 
 static const struct carrier_handler ws_session_handler = {
-    .message = message, .closed = closed, .alive = alive};
+    .message = message, .closed = closed, .alive = alive, .no_pong_code = 1001};
 
 void ws_session_send(struct ws_session *ws, struct str text)
 {

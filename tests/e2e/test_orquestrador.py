@@ -402,6 +402,18 @@ def test_unknown_paths(start_recado, config):
     assert server.get("/ws")[0] == 426
 
 
+def test_who_answers_no_ping_is_told_as_any_client(start_recado):
+    server = start_recado("websocket: {ping_interval: 200ms, pong_timeout: 100ms}")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+        s.sendall((f"GET /ws HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+        got = b""
+        while piece := s.recv(65536):
+            got += piece
+    assert got.split(b"\r\n\r\n")[1] == b"\x89\x00\x88\x09\x03\xe9no pong"
+
+
 async def test_the_query_is_ignored(shared_recado):
     """Where no token could be checked, one is a parameter like any other."""
     for query in "?", "?x=%zz", "?token=abc", "?token=x.y.z&token=", "?token=" + "a" * 7000:
