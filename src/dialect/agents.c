@@ -14,114 +14,51 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/map.h"
+#include "dialect/tally.h"
 #include "dialect/ws_session.h"
 #include "hub/filter.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 enum {
     MESSAGE_MAX_BYTES = 16 << 20,
-    ORGANIZATIONS_MAX = 10000000, // never reached: there are no more than sessions
     STATS_MAX_BYTES = 64 << 20,
     FRAME_ROOM = 160, // of an event, beside its type and data
 };
 
 /* ---- who is here ---- */
 
-struct organization {
-    struct map_node node;
-    uint64_t client_count;
-    char name[];
-};
-
-/* Of one endpoint, on all loops. */
-struct registry {
-    pthread_mutex_t lock;
-    struct map organizations;
-    uint64_t client_count;
-};
-
 struct agent {
     struct ws_session ws;
-    struct organization *organization; // NULL: not counted
-    char *asked;                       // its name as the client said it; NULL: the tenant's
+    struct tally_name *organization; // where it is counted; NULL: not
+    char *asked;                     // its name as the client said it; NULL: the tenant's
     bool welcomed;
     unsigned pongs_due; // of pings that came before the welcome
 };
 
-static struct organization *organization_find(struct registry *g, struct str name)
+static void put_stats(void *ctx, const struct map *organizations, uint64_t client_count)
 {
-    struct map_node *n = map_find(&g->organizations, name);
-    return n != NULL ? container_of(n, struct organization, node) : NULL;
-}
-
-static struct organization *organization_make(struct registry *g, struct str name)
-{
-    struct organization *o = calloc(1, sizeof(*o) + name.n);
-    if (o == NULL)
-        return NULL;
-    char *at = o->name;
-    o->node.key = str_put(&at, name);
-    if (map_add(&g->organizations, &o->node))
-        return o;
-    free(o);
-    return NULL;
-}
-
-/* NULL: no memory. */
-static struct organization *organization_enter(struct registry *g, struct str name)
-{
-    pthread_mutex_lock(&g->lock);
-    struct organization *o = organization_find(g, name);
-    if (o == NULL)
-        o = organization_make(g, name);
-    if (o != NULL) {
-        o->client_count++;
-        g->client_count++;
-    }
-    pthread_mutex_unlock(&g->lock);
-    return o;
-}
-
-static void organization_leave(struct registry *g, struct organization *o)
-{
-    pthread_mutex_lock(&g->lock);
-    g->client_count--;
-    if (--o->client_count == 0) {
-        map_remove(&g->organizations, &o->node);
-        free(o);
-    }
-    pthread_mutex_unlock(&g->lock);
-}
-
-static bool stats_write(struct registry *g, struct buf *out)
-{
-    struct json_writer w;
-    json_writer_init(&w, out);
-    pthread_mutex_lock(&g->lock);
-    json_open_object(&w);
-    json_put_u64(json_key(&w, STR("totalClients")), g->client_count);
-    json_put_u64(json_key(&w, STR("organizationsConnected")), g->organizations.count);
-    json_open_object(json_key(&w, STR("clientsByOrg")));
-    struct map_node *n = map_first(&g->organizations);
-    for (; n != NULL; n = map_next(&g->organizations, n))
-        json_put_u64(json_key(&w, n->key),
-                     container_of(n, struct organization, node)->client_count);
-    json_close_object(&w);
-    json_close_object(&w);
-    pthread_mutex_unlock(&g->lock);
-    return json_done(&w);
+    struct json_writer *w = ctx;
+    json_open_object(w);
+    json_put_u64(json_key(w, STR("totalClients")), client_count);
+    json_put_u64(json_key(w, STR("organizationsConnected")), organizations->count);
+    json_open_object(json_key(w, STR("clientsByOrg")));
+    for (struct map_node *n = map_first(organizations); n != NULL; n = map_next(organizations, n))
+        json_put_u64(json_key(w, n->key), container_of(n, struct tally_name, node)->count);
+    json_close_object(w);
+    json_close_object(w);
 }
 
 static void agents_stats(struct http_request *r, const struct endpoint *e)
 {
     struct buf body;
+    struct json_writer w;
     if (!admit_back_end(r, e))
         return;
     buf_init(&body, STATS_MAX_BYTES);
-    if (stats_write(e->shared, &body))
+    json_writer_init(&w, &body);
+    tally_read(e->shared, put_stats, &w);
+    if (json_done(&w))
         http_reply(r, 200, STR("application/json"), buf_str(&body), STR_NONE);
     else
         http_refuse(r, ERR_INTERNAL, NULL);
@@ -310,7 +247,7 @@ static struct str user_channel(struct str user, char *at, size_t cap)
 static void agent_opened(struct ws_session *ws)
 {
     struct agent *a = container_of(ws, struct agent, ws);
-    a->organization = organization_enter(ws->endpoint->shared, ws->session.tenant);
+    a->organization = tally_enter(ws->endpoint->shared, ws->session.tenant);
     if (a->organization == NULL)
         ws_session_end(ws, CLOSE_INTERNAL, 0, STR_NONE);
 }
@@ -338,7 +275,7 @@ static void agent_closed(struct ws_session *ws)
 {
     struct agent *a = container_of(ws, struct agent, ws);
     if (a->organization != NULL)
-        organization_leave(ws->endpoint->shared, a->organization);
+        tally_leave(ws->endpoint->shared, a->organization);
     free(a->asked);
     a->asked = NULL;
 }
@@ -462,10 +399,8 @@ static bool agents_refuse_path(struct http_request *r)
 
 static void agents_prepare(struct endpoint *e)
 {
-    struct registry *g = calloc(1, sizeof(*g));
-    MUST(g != NULL && pthread_mutex_init(&g->lock, NULL) == 0);
-    map_init(&g->organizations, ORGANIZATIONS_MAX);
-    e->shared = g;
+    e->shared = tally_create();
+    MUST(e->shared != NULL);
     if (!e->tenant_given) {
         e->tenant_from = TENANT_QUERY;
         e->tenant_query = STR("organizationId");
@@ -478,15 +413,8 @@ static void agents_prepare(struct endpoint *e)
 
 static void agents_release(struct endpoint *e)
 {
-    struct registry *g = e->shared;
-    struct map_node *n;
-    while ((n = map_first(&g->organizations)) != NULL) { // of sessions that the end cut short
-        map_remove(&g->organizations, n);
-        free(container_of(n, struct organization, node));
-    }
-    map_fini(&g->organizations);
-    pthread_mutex_destroy(&g->lock);
-    free(g);
+    struct tally *organizations = e->shared;
+    tally_destroy(&organizations);
     e->shared = NULL;
 }
 
