@@ -362,6 +362,7 @@ static void prepare(struct endpoint *e)
     if (c == NULL)
         return;
     c->endpoint = e;
+    e->tokens_unknown = true;
     c->producer = *e;
     c->producer.messages_per_second = 0; // a back end's
     c->stream = e->sse;

@@ -126,6 +126,7 @@ static void prepare(struct endpoint *e)
                 .name = "plataforma", .encode = plat_encode, .extra = &ws_window_bits[f]};
     }
     e->shared = shared;
+    e->tokens_unknown = true;
     pings_prepare(e);
 }
 

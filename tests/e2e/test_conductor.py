@@ -525,6 +525,19 @@ def test_tokens(start_recado):
     acme.close()
 
 
+def test_a_token_that_nobody_could_check_is_ignored(server):
+    """As by the original, whose pages may send the one of their own application."""
+    bearer = {"Authorization": "Bearer x.y.z"}
+    for query in "?token=abc", "?token=x.y.z", "?token=" + "a" * 7000:
+        watch(server, query)[0].close()
+        submit(server, query=query)
+    status, _, answer = server.post("/api/v1/stream-execute", {"input": "x"}, bearer)
+    assert status == 200
+    assert server.get("/api/tasks/events", bearer)[0] == 200
+    emit(server, json.loads(answer)["job_id"], "end_of_stream", {})
+    assert server.get(json.loads(answer)["stream_url"], bearer)[0] == 200
+
+
 def test_pages_of_other_origins(start_recado):
     page = "http://app.example"
     server = start_recado(f'auth: {{ origins: ["{page}"] }}')

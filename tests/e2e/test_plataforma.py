@@ -527,6 +527,17 @@ endpoints:
         check(await get(one), "notification", {})
 
 
+async def test_a_token_that_nobody_could_check_is_ignored(start_recado):
+    server = start_recado()
+    for query in "?token=abc", "?token=x.y.z", "?token=" + "a" * 7000:
+        for path in "/ws/notifications", "/ws/project/P", "/ws/logs":
+            async with websockets.connect(server.ws(path + query), proxy=None) as ws:
+                assert (await get(ws))["type"] == "connection"
+    async with websockets.connect(server.ws("/ws/logs"), proxy=None, additional_headers={
+            "Authorization": "Bearer x.y.z"}) as ws:
+        assert (await get(ws))["type"] == "connection"
+
+
 # ---- the dashboard ----
 
 DASHBOARD = Path(__file__).with_name("js") / "plataforma_dashboard.html"
