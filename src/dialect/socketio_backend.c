@@ -153,7 +153,8 @@ static void act(struct backend_queue *q)
     struct str raw, rooms[BACKEND_NAMES_MAX];
     struct buf names = {0};
     size_t count = 0;
-    if (json_find((struct str){q->answer, q->answer_len}, STR("join"), &raw))
+    bool joined = q->now->kind == ASK_CONNECT; // before its client was told
+    if (!joined && json_find((struct str){q->answer, q->answer_len}, STR("join"), &raw))
         count = act_read_names(raw, &names, rooms, BACKEND_NAMES_MAX);
     q->joins_pending = 1;
     for (size_t i = 0; i < count; i++) {
@@ -189,7 +190,8 @@ static struct str read_own(const struct backend_queue *q, const char *key, char 
 
 static void connect_accept(struct backend_queue *q)
 {
-    struct str answer = {q->answer, q->answer_len}, info;
+    struct str answer = {q->answer, q->answer_len}, info, join, rooms[BACKEND_NAMES_MAX];
+    struct buf names = {0};
     char tenant[NAME_BYTES_MAX + 1], user[NAME_BYTES_MAX + 1];
     struct sio_admission a = {.tenant = read_own(q, "tenant", tenant, sizeof(tenant)),
                               .user = read_own(q, "user", user, sizeof(user))};
@@ -200,8 +202,13 @@ static void connect_accept(struct backend_queue *q)
         reject(q->socket, STR("back end failed"));
         return;
     }
+    if (json_find(answer, STR("join"), &join)) {
+        a.rooms = rooms;
+        a.room_count = act_read_names(join, &names, rooms, BACKEND_NAMES_MAX);
+    }
     q->told = true; // from here on it is told when the socket goes
     sio_accept(q->socket, &a);
+    buf_fini(&names);
 }
 
 static void connect_decide(struct backend_queue *q)
