@@ -3,50 +3,36 @@ and everything that it missed, or clearly a new one."""
 
 import asyncio
 import json
-import os
 import re
-import subprocess
 import threading
 
 import pytest
 import websockets
 
-from servers import environment
+from node import Node
 from test_socketio_backend import BackEnd
 
-JS = os.path.join(os.path.dirname(__file__), "js")
 TRANSPORTS = ["websocket", "polling", "polling,websocket"]
 
 
-class Page:
+class Page(Node):
     """recovery.mjs, line by line."""
 
     def __init__(self, server, transports="websocket", auth=None, namespace="/"):
-        self.process = subprocess.Popen(
-            ["node", os.path.join(JS, "recovery.mjs"), server.url, transports,
-             json.dumps(auth or {}), namespace], cwd=JS, text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment())
+        super().__init__("recovery.mjs", server.url, transports, json.dumps(auth or {}), namespace)
         self.early = []
         self.early_events = []
-        self.timer = threading.Timer(80, self.process.kill)
-        self.timer.start()
 
     def next(self):
         """The next line, but for acknowledgements, which events may overtake."""
-        return self.early.pop(0) if self.early else self.read()
-
-    def read(self):
-        line = self.process.stdout.readline()
-        assert line, "it printed no more"
-        return json.loads(line)
+        return self.early.pop(0) if self.early else super().next()
 
     def say(self, *words):
-        self.process.stdin.write(json.dumps(words) + "\n")
-        self.process.stdin.flush()
+        super().say(words)
 
     def call(self, event, *args):
         self.say("emit", event, *args)
-        while (got := self.read())[0] != "ack":
+        while (got := super().next())[0] != "ack":
             self.early.append(got)
         return got[1:]
 
@@ -60,11 +46,6 @@ class Page:
         line = self.next()
         assert line[0] == "connect", line
         return line[1], line[2]
-
-    def end(self):
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
 
 
 def away(page, backend):
@@ -85,16 +66,8 @@ def rules(ask):
 
 
 @pytest.fixture
-def pages():
-    made = []
-
-    def make(*args, **more):
-        made.append(Page(*args, **more))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
+def pages(start_node):
+    return lambda *args, **more: start_node(*args, make=Page, **more)
 
 
 @pytest.fixture
