@@ -217,14 +217,22 @@ static bool query_text(struct http_request *r, struct str name, char *at, size_t
     return false;
 }
 
-/* The style that was built: arguments in the query, the whole body is the data. */
-static bool query_read(struct http_request *r, struct plat_broadcast *b)
+/* What the body has not said: to leave a project out would tell everybody. */
+static bool query_fill(struct http_request *r, struct plat_broadcast *b)
 {
-    return query_text(r, STR("event_type"), b->event_type_at, sizeof(b->event_type_at),
-                      &b->event_type, b) &&
-           query_text(r, STR("project_id"), b->project_at, sizeof(b->project_at), &b->project, b) &&
-           query_text(r, STR("exclude_client"), b->exclude_at, sizeof(b->exclude_at), &b->exclude,
-                      b);
+    return (b->project.n > 0 || query_text(r, STR("project_id"), b->project_at,
+                                           sizeof(b->project_at), &b->project, b)) &&
+           (b->exclude.n > 0 || query_text(r, STR("exclude_client"), b->exclude_at,
+                                           sizeof(b->exclude_at), &b->exclude, b));
+}
+
+/* In the style that was built the arguments are in the query and the whole body is the data. */
+static bool arguments_read(struct http_request *r, bool in_query, struct plat_broadcast *b)
+{
+    bool ok = in_query ? query_text(r, STR("event_type"), b->event_type_at,
+                                    sizeof(b->event_type_at), &b->event_type, b)
+                       : plat_broadcast_read_body(r->body, b);
+    return ok && query_fill(r, b);
 }
 
 void plat_handle_broadcast(struct http_request *r, const struct endpoint *e)
@@ -235,7 +243,7 @@ void plat_handle_broadcast(struct http_request *r, const struct endpoint *e)
     struct str where = in_query ? STR("query") : STR("body");
     if (!back_end_read(r, e, &be))
         return;
-    bool ok = in_query ? query_read(r, &b) : plat_broadcast_read_body(r->body, &b);
+    bool ok = arguments_read(r, in_query, &b);
     if (ok && b.project.n > 0 && !plat_project_ok(endpoint_hub(e, r), b.project)) {
         b.wrong_at = STR("project_id");
         b.wrong_type = STR("string_pattern_mismatch");
