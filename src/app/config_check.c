@@ -199,7 +199,7 @@ static void judge_urls(struct loader *l)
     if (c->bridge.redis.n > 0 && !redis_address_parse(c->bridge.redis, &redis, &why))
         complain_at(l, "bridge.redis", why);
     if (!str_eq(c->bridge.tenant, STR("*")) && !tenant_name_ok(c->bridge.tenant))
-        complain_at(l, "bridge.tenant", "must be at most 255 bytes of UTF-8 without spaces");
+        complain_at(l, "bridge.tenant", "must be at most 255 bytes of printable UTF-8");
     if (c->llm_url.n > 0 && !scheme_is(c->llm_url, webs, 2))
         complain_at(l, "llm.url", "write it as http://.. or https://..");
 }

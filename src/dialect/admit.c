@@ -120,8 +120,7 @@ static enum err tenant_decide(const struct endpoint *e, struct str asked, bool w
     if (asked.n == 0)
         asked = own;
     if (!tenant_name_ok(asked))
-        return refuse(id, ERR_BAD_REQUEST,
-                      "tenant: must be at most 255 bytes of UTF-8 without spaces");
+        return refuse(id, ERR_BAD_REQUEST, "tenant: must be at most 255 bytes of printable UTF-8");
     if (with_token && !str_eq(asked, own))
         return refuse(id, ERR_PERMISSION_DENIED, "tenant: not the one of the token");
     if (e->tenant_from == TENANT_CLAIM && !trusted && !is_open(e) && !str_eq(asked, own))

@@ -314,7 +314,7 @@ struct entry {
 
 static bool entry_read(struct http_request *r, const struct endpoint *e, struct entry *ret)
 {
-    const char *why = "organizationId: must be at most 255 bytes of UTF-8 without spaces";
+    const char *why = "organizationId: must be at most 255 bytes of printable UTF-8";
     bool said = http_query(r, STR("organizationId"), ret->organization_at,
                            sizeof(ret->organization_at), &ret->organization);
     if (!said && http_query_count(r, STR("organizationId")) > 0)
@@ -330,7 +330,7 @@ static bool entry_read(struct http_request *r, const struct endpoint *e, struct 
     if (!http_query(r, STR("userId"), ret->user_at, sizeof(ret->user_at), &ret->user) &&
         http_query_count(r, STR("userId")) > 0)
         return http_refuse(r, ERR_BAD_REQUEST,
-                           "userId: must be at most 250 bytes of UTF-8 without spaces");
+                           "userId: must be at most 250 bytes of printable UTF-8");
     return admit_origin(r, e) && handshake_read(r, e, &ret->handshake);
 }
 
@@ -366,7 +366,7 @@ static bool entry_admit(struct http_request *r, const struct endpoint *e, const 
         ret->user = in->user;
     if (err == ERR_OK && !user_is_fit(ret->user, hub_policy(endpoint_hub(e, r)))) {
         err = ERR_BAD_REQUEST;
-        why = "userId: must be at most 250 bytes of UTF-8 without spaces, and not *";
+        why = "userId: must be at most 250 bytes of printable UTF-8, and not *";
     }
     if (err == ERR_OK)
         return true;

@@ -253,7 +253,7 @@ void conductor_ingest(struct http_request *r, const struct endpoint *e)
                      STR("Invalid event type: one of task_inputted, task_submitted, task_picked, "
                          "task_started, task_completed, task_error is expected"));
     else if (tenant.n == 0)
-        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of printable UTF-8"));
     else
         ingest_publish(r, e, &event, tenant);
 }
@@ -397,7 +397,7 @@ void conductor_produce(struct http_request *r, const struct endpoint *e)
         asked = STR(" "); // too long: as bad as any
     struct identity id = {.tenant = tenant_of(e, asked), .why = ""};
     if (id.tenant.n == 0)
-        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of printable UTF-8"));
     else
         (void)ws_session_accept(r, &c->producer, &producer_kind, &id, NULL);
 }

@@ -70,7 +70,7 @@ static bool back_end_read(struct http_request *r, const struct endpoint *e, stru
     if (http_query(r, name, ret->at, sizeof(ret->at), &ret->tenant) && ret->tenant.n > 0 &&
         tenant_name_ok(ret->tenant))
         return true;
-    http_refuse(r, ERR_BAD_REQUEST, "tenant: must be at most 255 bytes of UTF-8 without spaces");
+    http_refuse(r, ERR_BAD_REQUEST, "tenant: must be at most 255 bytes of printable UTF-8");
     return false;
 }
 

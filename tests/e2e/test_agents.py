@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.parse
 
 import jwt
 import pytest
@@ -188,6 +189,20 @@ async def test_what_is_ignored(shared_recado):
             await ws.send(wrong)
         await ws.send('{"data":[],"\\u0074ype":"p\\u0069ng"}')
         assert json.loads(await ws.recv())["type"] == "pong"
+
+
+async def test_ids_are_any_text(shared_recado):
+    for org, user in ("Café do Zé", "Ana Maria"), (" a ", "b "), ("{a|b}", "x@y.z"), ('"\\', "#,;$"):
+        org = "any " + org
+        query = urllib.parse.urlencode({"organizationId": org, "userId": user})
+        async with websockets.connect(shared_recado.ws("/ws/agents?" + query)) as ws:
+            welcome(json.loads(await ws.recv()), org)
+            assert stats(shared_recado)["clientsByOrg"][org] == 1
+            for target in {"channel": "agents"}, {"user": user}:
+                answer = shared_recado.api(
+                    "publish", {"tenant": org, **target, "type": "x", "data": target})
+                assert "error" not in answer
+                assert json.loads(await asyncio.wait_for(ws.recv(), 20))["data"] == target
 
 
 async def test_a_token_that_nobody_could_check_is_ignored(shared_recado):

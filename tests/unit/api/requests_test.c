@@ -141,7 +141,7 @@ static void test_wrong_fields_are_named(void **state)
          "exclude: must be a client's id"},
         {"publish", "{\"channel\":\"a\",\"b64data\":\"aGk=\"}", "b64data: is not supported"},
         {"publish", "{\"channel\":\"a\",\"data\":1,\"version\":3}", "version: is not supported"},
-        {"publish", "{\"channel\":\"a\",\"data\":1,\"tenant\":\"a b\"}", "tenant: must be"},
+        {"publish", "{\"channel\":\"a\",\"data\":1,\"tenant\":\"a\\tb\"}", "tenant: must be"},
         {"broadcast", "{\"data\":1}", "channels: is required"},
         {"broadcast", "{\"channels\":[]}", "data: is required"},
         {"broadcast", "{\"channels\":[],\"data\":1}", "channels: must not be empty"},
