@@ -3,12 +3,9 @@ websockets, and by hand where the bytes before the upgrade are the contract."""
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import threading
 import time
 import urllib.parse
 
@@ -16,9 +13,6 @@ import jwt
 import pytest
 import websockets
 
-from servers import environment
-
-JS = os.path.join(os.path.dirname(__file__), "js")
 SECRET = "0123456789abcdef0123456789abcdef"
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
 EVENTS = {
@@ -33,43 +27,9 @@ EVENTS = {
 }
 
 
-class Node:
-    """agents.mjs in one of its modes, line by line."""
-
-    def __init__(self, *args):
-        self.process = subprocess.Popen(
-            ["node", os.path.join(JS, "agents.mjs"), *map(str, args)], cwd=JS, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment())
-        self.timer = threading.Timer(80, self.process.kill)
-        self.timer.start()
-
-    def next(self):
-        line = self.process.stdout.readline()
-        assert line, "it printed no more"
-        return json.loads(line)
-
-    def say(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-
-    def end(self):
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
-def node():
-    made = []
-
-    def make(*args):
-        made.append(Node(*args))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
+def node(start_node):
+    return lambda *args: start_node("agents.mjs", *args)
 
 
 def token(sub="ana", **claims):

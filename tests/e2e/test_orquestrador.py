@@ -14,9 +14,6 @@ import jwt
 import pytest
 import websockets
 
-from servers import environment
-
-JS = os.path.join(os.path.dirname(__file__), "js")
 SECRET = "0123456789abcdef0123456789abcdef"
 REFUSED = (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/html\r\n"
            b"Content-Length: 11\r\n\r\nBad Request")
@@ -38,43 +35,9 @@ int nvmlDeviceGetPowerUsage(void *d, unsigned *v) { *v = 123456; return 0; }
 """
 
 
-class Node:
-    """orquestrador.mjs in one of its modes, line by line."""
-
-    def __init__(self, *args):
-        self.process = subprocess.Popen(
-            ["node", os.path.join(JS, "orquestrador.mjs"), *map(str, args)], cwd=JS, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment())
-        self.timer = threading.Timer(80, self.process.kill)
-        self.timer.start()
-
-    def next(self):
-        line = self.process.stdout.readline()
-        assert line, "it printed no more"
-        return json.loads(line)
-
-    def say(self, value):
-        self.process.stdin.write(f"{value if isinstance(value, str) else json.dumps(value)}\n")
-        self.process.stdin.flush()
-
-    def end(self):
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
-def node():
-    made = []
-
-    def make(*args):
-        made.append(Node(*args))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
+def node(start_node):
+    return lambda *args: start_node("orquestrador.mjs", *args)
 
 
 def token(sub="ana", **claims):
