@@ -23,6 +23,15 @@ bool conductor_admit(struct http_request *r, const struct endpoint *e, bool api_
     return admit_request(r, e, api_key_helps && has_api_key(r, e), ret);
 }
 
+/* Nothing is begun that could not be ended. True: answered. */
+static bool is_going_away(struct http_request *r)
+{
+    if (!http_is_draining(r))
+        return false;
+    http_reply_error(r, 503, close_code(CLOSE_GOING_AWAY), close_text(CLOSE_GOING_AWAY));
+    return true;
+}
+
 static void reply_not_json(struct http_request *r)
 {
     reply_invalid(r, STR("json_invalid"), STR("[\"body\"]"),
@@ -142,7 +151,7 @@ static void execute(struct http_request *r, const struct endpoint *e, const stru
 void conductor_execute(struct http_request *r, const struct endpoint *e)
 {
     struct identity id;
-    if (conductor_of(r, e) == NULL || !conductor_admit(r, e, false, &id))
+    if (is_going_away(r) || conductor_of(r, e) == NULL || !conductor_admit(r, e, false, &id))
         return;
     execute(r, e, &id);
     identity_fini(&id);
@@ -390,7 +399,7 @@ void conductor_produce(struct http_request *r, const struct endpoint *e)
     struct conductor *c = conductor_of(r, e);
     char at[NAME_BYTES_MAX + 1];
     struct str asked = STR_NONE;
-    if (c == NULL || !admit_back_end(r, e))
+    if (c == NULL || is_going_away(r) || !admit_back_end(r, e))
         return;
     if (http_query_count(r, STR("tenant")) > 0 &&
         !http_query(r, STR("tenant"), at, sizeof(at), &asked))

@@ -378,6 +378,26 @@ def test_stop_while_a_job_runs(start_recado):
         dashboard.recv(timeout=20)
 
 
+def test_nothing_begins_in_a_drain(start_recado):
+    """A job that nobody could read to its end is refused; what is there can still be told of."""
+    server = start_recado(LOOPS + "shutdown: { drain: 60s }")
+    job = submit(server)
+    emit(server, job, "end_of_stream", {})
+    dashboards = [watch(server)[0] for _ in range(6)]  # let go over the whole window
+    server.signal(signal.SIGTERM)
+    while server.get("/healthz/ready")[0] != 503:
+        time.sleep(0.02)
+    assert server.post("/api/v1/stream-execute", {"input": "x"})[0] == 503
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        connect(server.ws("/ws/agent-stream")).__enter__()
+    assert refused.value.response.status_code == 503
+    server.publish("job:" + job, {}, type="late")
+    assert server.get("/api/tasks/events")[0] == 200
+    server.stop()
+    for dashboard in dashboards:
+        dashboard.close()
+
+
 # ---- the back end over HTTP ----
 
 
