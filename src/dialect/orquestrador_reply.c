@@ -82,7 +82,7 @@ static void replies_flush(struct orq *o)
         pool_free(r);
     }
     if (o->first == NULL && o->ws.carrier != NULL)
-        sink_release(&o->ws.carrier->conn->flusher->outflow, carrier_sink(o->ws.carrier));
+        sink_release(hub_outflow(o->ws.session.hub), carrier_sink(o->ws.carrier));
 }
 
 void orq_reply(struct orq *o, struct str text)

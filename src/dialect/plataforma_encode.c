@@ -55,11 +55,6 @@ static void refs_read(struct refs *refs, struct str object)
     }
 }
 
-static struct str project_of(const struct publication *p)
-{
-    return str_starts(p->channel, STR("project:")) ? str_skip(p->channel, 8) : STR_NONE;
-}
-
 /* ---- the envelope ---- */
 
 static struct str type_of(const struct publication *p)
@@ -107,7 +102,7 @@ bool plat_event_write(struct buf *out, struct str channel, const struct publicat
     (void)channel;
     struct json_writer w;
     struct refs refs = {0};
-    struct str project = project_of(p);
+    struct str project = plat_channel_project(p->channel);
     refs_read(&refs, p->tags);
     refs_read(&refs, p->data);
     json_writer_init(&w, out);

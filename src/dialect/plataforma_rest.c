@@ -17,13 +17,11 @@ void plat_reply_not_found(struct http_request *r)
 
 bool plat_project_ok(struct hub *hub, struct str project)
 {
-    char at[PLAT_PROJECT_MAX + 16], *end = at;
+    char at[PLAT_CHANNEL_MAX];
     const char *why;
     if (project.n == 0 || project.n > PLAT_PROJECT_MAX)
         return false;
-    (void)str_put(&end, STR("project:"));
-    (void)str_put(&end, project);
-    struct str channel = {at, (size_t)(end - at)};
+    struct str channel = plat_project_channel(project, at);
     return channel_name_ok(hub_policy(hub), channel, &why) && !channel_is_pattern(channel);
 }
 
@@ -169,7 +167,7 @@ static void sending_done(void *ctx, const struct answer *a)
 static void broadcast(struct http_request *r, const struct endpoint *e, struct str tenant,
                       const struct plat_broadcast *b)
 {
-    char at[PLAT_PROJECT_MAX + 16], *end = at;
+    char at[PLAT_CHANNEL_MAX];
     uint8_t excluded[16];
     struct str type = plat_type_is_known(b->event_type) ? b->event_type : STR("notification");
     bool is_log = str_eq(type, STR("log_message"));
@@ -179,11 +177,8 @@ static void broadcast(struct http_request *r, const struct endpoint *e, struct s
         http_refuse(r, ERR_INTERNAL, NULL);
         return;
     }
-    if (b->project.n > 0) {
-        (void)str_put(&end, STR("project:"));
-        (void)str_put(&end, b->project);
-        channel = (struct str){at, (size_t)(end - at)};
-    }
+    if (b->project.n > 0)
+        channel = plat_project_channel(b->project, at);
     if (b->exclude.n > 0)
         plat_client_from_id(b->exclude, excluded);
     const uint8_t *exclude = b->exclude.n > 0 ? excluded : NULL;
