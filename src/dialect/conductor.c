@@ -95,13 +95,18 @@ static void follows_all(void *ctx, const struct answer *a)
 
 static void follow_all(struct watcher *w)
 {
+    struct filter *filter = NULL;
+    if (w->topics != NULL && (filter = filter_call(wants, w)) == NULL) {
+        ws_session_end(&w->ws, CLOSE_INTERNAL, 0, STR_NONE); // it must not hear what it left out
+        return;
+    }
     session_ref(&w->ws.session);
     hub_subscribe(&w->ws.session,
                   &(struct subscribe_params){
                       .channel = STR("gamification"),
                       .encoding = conductor_encoding(w->ws.carrier->framing),
                       .authorized = true,
-                      .filter = w->topics != NULL ? filter_call(wants, w) : NULL,
+                      .filter = filter,
                   },
                   follows_all, w);
 }

@@ -234,7 +234,7 @@ void jobs_drop(struct conductor *c);
 /* Publishes to the job's channel, as a back end would. */
 void job_publish(struct hub *hub, struct str tenant, struct str id, struct str type,
                  struct str data);
-void job_publish_error(struct hub *hub, struct str tenant, struct str id, const char *message);
+void job_publish_error(struct hub *hub, struct str tenant, struct str id, struct str message);
 
 /* A reader's place in a job. */
 struct job_reader {
