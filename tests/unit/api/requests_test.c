@@ -127,6 +127,7 @@ static void test_wrong_fields_are_named(void **state)
         {"publish", "{\"data\":1}", "channel: is required"},
         {"publish", "{\"channel\":null,\"data\":1}", "channel: is required"},
         {"publish", "{\"channel\":\"a\"}", "data: is required"},
+        {"publish", "{\"channel\":\"a\",\"user\":\"b\",\"data\":1}", "user: goes instead of"},
         {"publish", "{\"channel\":5,\"data\":1}", "channel: must be a string"},
         {"publish", "{\"channel\":{\"a\":[1]},\"data\":1}", "channel: must be a string"},
         {"publish", "{\"channel\":\"\\ud800\",\"data\":1}", "channel: has half a surrogate pair"},
