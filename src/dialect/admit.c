@@ -125,7 +125,8 @@ static enum err tenant_decide(const struct endpoint *e, struct str asked, bool w
         return refuse(id, ERR_PERMISSION_DENIED, "tenant: not the one of the token");
     if (e->tenant_from == TENANT_CLAIM && !trusted && !is_open(e) && !str_eq(asked, own))
         return refuse(id, ERR_PERMISSION_DENIED, "tenant: only a token can name it");
-    id->tenant = asked;
+    char *at = id->tenant_at; // what was asked for is the caller's, and may go before this
+    id->tenant = str_put(&at, asked);
     return ERR_OK;
 }
 

@@ -25,11 +25,12 @@ struct handshake {
 bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret);
 
 struct identity {
-    struct str tenant;    // the endpoint's, the claim's, or what was asked for
+    struct str tenant;    // the endpoint's, the claim's, or what was asked for; not to be copied
     struct str user;      // "": anonymous
     int64_t expire_at_s;  // 0: never
     struct claims claims; // of the token; zeroed without one
     const char *why;      // of a refusal: constant text
+    char tenant_at[HANDSHAKE_TENANT_MAX];
 };
 
 /* trusted: needs no token (it has shown an API key). ERR_UNAUTHORIZED: no token where one is

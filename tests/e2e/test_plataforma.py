@@ -488,6 +488,20 @@ endpoints:
         check(await get(one), "notification", {})
 
 
+async def test_tenants_of_a_server_without_keys(start_recado):
+    """Clients may say where they belong, and hear nothing of others."""
+    server = start_recado("loops: 2")
+    one, two = await notifications(server, "?tenant=one"), await notifications(server, "?tenant=two")
+    project, log = await of_project(server, "P", "?tenant=one"), await websockets.connect(
+        server.ws("/ws/logs?tenant=one"), proxy=None)
+    assert (await get(log))["type"] == "connection"
+    assert broadcast(server, {"event_type": "log_message", "data": {}, "project_id": "P"},
+                     "?tenant=one") == 3
+    for ws in one, project, log:
+        check(await get(ws), "log_message", {}, project_id="P")
+    await silent(two)
+
+
 async def test_a_token_that_nobody_could_check_is_ignored(start_recado):
     server = start_recado()
     for query in "?token=abc", "?token=x.y.z", "?token=" + "a" * 7000:

@@ -47,7 +47,11 @@ static enum err try(const char *tenant, const char *asked, char ret_tenant[32])
                                    .expires_at_s = NOW_S + 60,
                                },
                                &token));
-    enum err err = admit(&endpoint, buf_str(&token), str_from(asked), NOW_S, false, &id);
+    struct buf request; // is gone before the identity
+    buf_init(&request, 256);
+    assert_true(buf_add(&request, str_from(asked)));
+    enum err err = admit(&endpoint, buf_str(&token), buf_str(&request), NOW_S, false, &id);
+    buf_fini(&request);
     ret_tenant[0] = '\0';
     if (err == ERR_OK) {
         assert_true(id.tenant.n < 32);
