@@ -150,12 +150,6 @@ static void hand_to_back_end(struct conductor *c, struct hub *hub, struct str te
     job_publish_error(hub, tenant, id, STR("The back end cannot be asked now"));
 }
 
-static void published(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a; // a job that got lost is a job that nobody takes
-}
-
 void job_hand_over(struct conductor *c, struct hub *hub, const struct identity *who, struct str id,
                    struct str text_raw, struct str body)
 {
@@ -172,7 +166,7 @@ void job_hand_over(struct conductor *c, struct hub *hub, const struct identity *
                                              .channel = STR("jobs"),
                                              .type = STR("job_submitted"),
                                              .data = buf_str(&b)},
-                    published, NULL);
+                    NULL, NULL); // one that got lost is a job that nobody takes
     buf_fini(&b);
 }
 

@@ -346,12 +346,6 @@ bool job_is_running(struct conductor *c, struct str tenant, struct str id)
 
 /* ---- publishing ---- */
 
-static void published(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a;
-}
-
 void job_publish(struct hub *hub, struct str tenant, struct str id, struct str type,
                  struct str data)
 {
@@ -361,7 +355,7 @@ void job_publish(struct hub *hub, struct str tenant, struct str id, struct str t
     hub_publish(hub,
                 &(struct publish_params){
                     .tenant = tenant, .channel = {name, sizeof(name)}, .type = type, .data = data},
-                published, NULL);
+                NULL, NULL);
 }
 
 void job_publish_error(struct hub *hub, struct str tenant, struct str id, struct str message)

@@ -359,12 +359,6 @@ void conductor_recent(struct http_request *r, const struct endpoint *e)
 
 /* ---- /ws/agent-stream ---- */
 
-static void produced(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a; // a producer is told nothing
-}
-
 static void producer_said(struct ws_session *ws, struct str payload, bool binary)
 {
     struct council_event event;
@@ -378,7 +372,7 @@ static void producer_said(struct ws_session *ws, struct str payload, bool binary
                                              .channel = STR("gamification"),
                                              .type = event.type,
                                              .data = buf_str(&b)},
-                    produced, NULL);
+                    NULL, NULL); // a producer is told nothing
     buf_fini(&b);
 }
 

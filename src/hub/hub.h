@@ -7,7 +7,8 @@
  * Thread:  every function on its hub's loop, unless said otherwise.
  * Memory:  strings given to a verb are borrowed for the call. What an answer points to is gone when
  *          done() returns; publications may be kept by reference.
- * Failure: every verb answers exactly once, with ERR_OK or an error of err.def. */
+ * Failure: every verb answers exactly once, with ERR_OK or an error of err.def. done() of those
+ *          for everybody may be NULL: nobody waits. */
 #ifndef HUB_HUB_H
 #define HUB_HUB_H
 
