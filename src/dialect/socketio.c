@@ -21,6 +21,9 @@ void sio_prepare(struct endpoint *e, const struct sio_app *app)
     MUST(sh != NULL); // the server has not begun
     sh->endpoint = e;
     sh->app = app;
+    sh->session_ops = sio_socket_ops;
+    if (app != NULL)
+        sh->session_ops.dialect = app->name;
     MUST(pthread_mutex_init(&sh->lock, NULL) == 0);
     sio_rooms_init(sh);
     add_namespaces(sh, o);

@@ -132,7 +132,8 @@ static struct str or_own(struct str given, struct str own)
 static bool enter_hub(struct sio_socket *sk)
 {
     struct sio_conn *c = sk->conn;
-    if (!session_open(&sk->session, c->hub, &sio_socket_ops, carrier_sink(c->carrier)))
+    if (!session_open(&sk->session, c->hub, &sio_socket_shared(sk)->session_ops,
+                      carrier_sink(c->carrier)))
         return false;
     sio_socket_ref(sk); // the hub's
     return sio_sids_add(sk->space->shared, sk);

@@ -169,6 +169,7 @@ struct sio_shared {
     const struct sio_app *app;           // of the dialect: pytake's rules; NULL: none
     const struct sio_app *backend;       // told what the app does not take; NULL: none
     const struct sio_recovery *recovery; // NULL: none
+    struct session_ops session_ops;      // with the name of the dialect
     void *of_backend, *of_recovery;      // theirs
     bool any_namespace;
     pthread_mutex_t lock; // of what follows

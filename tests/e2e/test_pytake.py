@@ -156,6 +156,14 @@ def test_the_python_client(start_recado, transports):
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
+def test_sockets_are_counted_as_pytake(start_recado, page_of):
+    server = start_recado(CONFIG)
+    page = enter(page_of, server, "websocket", "ana")
+    assert server.metrics()['recado_sessions{dialect="pytake"}'] == 1
+    (row,) = server.api("sessions", {"tenant": "acme"})["result"]["sessions"]
+    assert (row["client"], row["dialect"]) == (page.sid, "pytake")
+
+
 def test_the_token_in_query_or_header(start_recado, page_of):
     server = start_recado(CONFIG)
 
