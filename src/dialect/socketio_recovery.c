@@ -104,10 +104,25 @@ static struct recovery_state *away_take(const struct sio_socket *sk, struct str 
 
 /* ---- events ---- */
 
-static bool is_excluded(const struct publication *p, const struct session *s)
+/* In one of these channels it has the same event, or will get it when it has joined it again. */
+static bool follows_one_of(struct sio_socket *sk, struct str channels)
 {
+    struct recovery_state *st = state_of(sk);
+    while (channels.n > 0) {
+        struct str channel = str_cut(&channels, ' ');
+        const struct recovery_room *room = recovery_room_find(st, channel, false);
+        if (session_find(&sk->session, channel) != NULL || (room != NULL && room->again))
+            return true;
+    }
+    return false;
+}
+
+static bool is_excluded(const struct publication *p, struct sio_socket *sk)
+{
+    const struct session *s = &sk->session;
     return (p->exclude != 0 && p->exclude == s->id) ||
-           (p->excludes_client && memcmp(p->exclude_client, s->client, sizeof(s->client)) == 0);
+           (p->excludes_client && memcmp(p->exclude_client, s->client, sizeof(s->client)) == 0) ||
+           follows_one_of(sk, p->exclude_channels);
 }
 
 /* Sends the event to the one socket whose encoding this is, and leaves nothing for the log. */
@@ -122,7 +137,7 @@ static bool own_encode(const struct encoding *e, struct str channel, const struc
         return false;
     if (sub->cursor.lost || sub->resyncing)
         return false; // it comes with what was missed
-    if (is_excluded(p, &sk->session)) {
+    if (is_excluded(p, sk)) {
         struct recovery_room *room = recovery_room_find(st, channel, false);
         if (room != NULL && p->offset > 0 && room->at.epoch == p->epoch)
             room->at.offset = p->offset;
@@ -268,7 +283,10 @@ static void on_joined(struct sio_socket *sk, const struct answer *a)
         st->broken = true; // it was told too early that it has missed nothing: it comes back as new
         sio_conn_end(sk->conn, CLOSE_INSUFFICIENT_STATE);
     } else {
-        sio_send_publications(sk, a->publications, a->publication_count);
+        for (size_t i = 0; i < a->publication_count; i++) {
+            if (!is_excluded(a->publications[i], sk))
+                sio_send_publications(sk, &a->publications[i], 1);
+        }
         if (a->subscription->cursor.offset > room->at.offset) // what was not for it counts as seen
             room->at.offset = a->subscription->cursor.offset;
     }

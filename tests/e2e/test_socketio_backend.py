@@ -366,6 +366,12 @@ async def test_everything_an_answer_can_do(serve, transport):
                             "ack": []})
         assert [await b.next(), await b.next()] == [("x", 1), ("y", 1, {"a": [2]})]
         assert await a.next() == ("y", 1, {"a": [2]})
+        # To several rooms: who is in two of them gets it once.
+        await a.call("do", {"emit": [{"event": "w", "args": [1], "to": ["r", "s", sid_a, "r"]},
+                                     {"event": "w", "args": [2], "to": ["s", "", "a b", "r"]}],
+                            "ack": []})
+        for one in (a, b):
+            assert sorted([await one.next(), await one.next()]) == [("w", 1), ("w", 2)]
         # To one socket, to the namespace, to oneself; none and no arguments.
         await a.call("do", {"emit": {"event": "z", "to": sid_b}, "ack": []})
         assert await b.next() == ("z",)
@@ -384,7 +390,7 @@ async def test_everything_an_answer_can_do(serve, transport):
         assert await a.call("do", {"ack": [{"_placeholder": True, "num": 0}],
                                    "attachments": ["QUI="]}) == b"AB"
         await a.io.emit("raw", b"\1\2")
-        event = (await backend.wait("event", 9))[-1]
+        event = (await backend.wait("event", 10))[-1]
         assert event["args"] == [{"_placeholder": True, "num": 0}]
         assert event["attachments"] == ["AQI="] and event["ack"] is False
         # A client is asked for an acknowledgement.

@@ -142,6 +142,29 @@ def test_bytes_and_several_arguments(serve, pages):
     assert got == [["b", 1, {"type": "Buffer", "data": [0, 1, 255]}], ["none"]]
 
 
+def test_an_event_to_several_rooms_comes_once(serve, pages):
+    server, backend = serve()
+    page, other = pages(server), pages(server)
+    sid, _ = page.connected()
+    other.connected()
+    page.call("do", {"join": ["a", "b"]})
+
+    def tell():
+        for n, rooms in enumerate((["a", "b"], ["b", "a"], ["a", sid], "b", "a")):
+            other.call("do", {"emit": {"event": "x", "args": [n], "to": rooms}})
+
+    tell()
+    assert sorted(page.events(5)) == [["x", n] for n in range(5)]
+    away(page, backend)
+    tell()
+    page.say("come back")
+    assert page.connected() == (sid, True)
+    assert sorted(page.events(5)) == [["x", n] for n in range(5)]
+    for room in ("a", "b"):
+        other.call("do", {"emit": {"event": "last", "to": room}})
+    assert page.events(2) == [["last"], ["last"]]
+
+
 def test_nothing_is_sent_twice(serve, pages):
     """Cut in a stream of events, again and again: each of them arrives once, in order."""
     server, backend = serve(more="namespaces:\n  \"\": { history: 2000 }\n")
