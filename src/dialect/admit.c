@@ -17,7 +17,8 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
     const struct admission *a = admission_now(e->admission);
     const struct str *list = e->origins != NULL ? e->origins : a->origins;
     size_t count = e->origins != NULL ? e->origin_count : a->origin_count;
-    if (origin.n > 0 && !http_origin_is_own(r, origin) && !http_origin_in(list, count, origin))
+    if (origin.n > 0 && !http_origin_is_same_host(r, origin) &&
+        !http_origin_in(list, count, origin))
         return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
     if (!auth_has_token_key(a->auth) && !http_host_is_expected(r, list, count))
         return http_refuse(r, ERR_PERMISSION_DENIED,

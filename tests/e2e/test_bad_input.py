@@ -432,7 +432,7 @@ REQUESTS = [  # method, path, body, status, body as it has to be or None
     ("GET", "/socket.io/?EIO=4&transport=carrier-pigeon", "", 400, '"Invalid transport"'),
     ("GET", EIO + "&sid=nobody", "", 400, '"Invalid session nobody"'),
     ("POST", EIO + "&sid=nobody", "40", 400, '"Invalid session nobody"'),
-    ("PUT", EIO, "x", 400, None),
+    ("PUT", EIO, "x", 405, "Method Not Found"),
     ("PUT", EIO + "&sid=SID", "x", 405, "Method Not Found"),
     ("POST", EIO, "40", 400, None),
     ("POST", EIO + "&sid=SID", "8", 400, None),
