@@ -5,8 +5,8 @@
 
 static void add_namespaces(struct sio_shared *sh, const struct dialect_options *o)
 {
-    for (size_t i = 0; i < o->socketio.namespace_count; i++) {
-        struct str nsp = o->socketio.namespaces[i];
+    for (size_t i = 0; i < o->socketio.namespaces.count; i++) {
+        struct str nsp = o->socketio.namespaces.items[i];
         if (str_eq(nsp, STR("*")))
             sh->any_namespace = true;
         else
