@@ -256,7 +256,7 @@ void sio_connect(struct sio_conn *c, const struct sio_packet *p)
     struct identity id;
     bool with_token;
     if (space == NULL || c->socket_count >= SIO_SOCKETS_MAX) {
-        refuse(c, p->nsp, sh->app != NULL ? sh->app->no_namespace : STR_NONE,
+        refuse(c, p->nsp, sh->app != NULL && sh->backend == NULL ? sh->app->no_namespace : STR_NONE,
                STR("{\"message\":\"Invalid namespace\"}"));
         return;
     }

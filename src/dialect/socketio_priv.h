@@ -91,7 +91,8 @@ struct sio_message {
  * while the hub walks its lists. */
 struct sio_app {
     const char *name;
-    /* Raw JSON of the refusals of a CONNECT; "": as the JavaScript server says it. */
+    /* Raw JSON of the refusals of a CONNECT; "": as the JavaScript server says it, and so it is
+     * for namespaces where a back end makes other applications welcome. */
     struct str no_namespace, unauthorized;
     bool token_required; // unless a back end decides about who brings none
     /* A client opens an Engine.IO session: what a later decision needs of the request, as one

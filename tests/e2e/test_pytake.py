@@ -164,6 +164,13 @@ def test_sockets_are_counted_as_pytake(start_recado, page_of):
     assert (row["client"], row["dialect"]) == (page.sid, "pytake")
 
 
+def test_every_spelling_of_the_path(recado):
+    for path in ("/socket.io", "/socket.io/socket.io"):
+        for slash in ("", "/"):
+            status, _, body = recado.get(f"{path}{slash}?EIO=4&transport=polling")
+            assert (status, body[:1]) == (200, b"0"), path + slash
+
+
 def test_the_token_in_query_or_header(start_recado, page_of):
     server = start_recado(CONFIG)
 

@@ -193,6 +193,18 @@ async def test_connect_to_unknown_namespace(suite):
         assert await wire.next() == '44/random,{"message":"Invalid namespace"}'
 
 
+async def test_pytake_with_a_back_end_conforms(start_recado, backend):
+    """What its own server said differently than the protocol's is for its own clients alone."""
+    server = start_recado(f"loops: 2\nsocketio: {{ backend: \"{backend(echo).url}\" }}\n")
+    async with Wire(server) as wire:
+        await wire.say("40/random")
+        assert await wire.next() == '44/random,{"message":"Invalid namespace"}'
+        await wire.connect()
+    _, _, opened = server.get("/socket.io/?EIO=4&transport=polling")
+    at = f"/socket.io/?EIO=4&transport=polling&sid={json.loads(opened[1:])['sid']}"
+    assert server.post(at, "40")[2] == b"ok"
+
+
 @pytest.mark.parametrize("packets", [["4abc"], []], ids=["invalid", "none"])
 async def test_no_handshake(suite, packets):
     async with Wire(suite) as wire:
