@@ -16,11 +16,40 @@ struct council *council_find(struct conductor *c, struct str tenant)
     return n != NULL ? container_of(n, struct council, node) : NULL;
 }
 
+static void council_drop(struct council *cc)
+{
+    record_leave(cc->record);
+    map_remove(&cc->conductor->councils, &cc->node);
+    free(cc);
+}
+
+static void council_settle(struct council *cc)
+{
+    if (cc->watcher_count == 0 && !record_has_events(cc->record))
+        council_drop(cc);
+}
+
+/* Where there are no tokens anybody names tenants. Those that nobody watches go when there are too
+ * many; what they remember is told by their channel's history to whoever comes. */
+static void councils_make_room(struct conductor *c)
+{
+    bool remembered = false;
+    for (int pass = 0; pass < 2 && c->councils.count >= COUNCILS_MAX; pass++, remembered = true) {
+        for (struct map_node *n = map_first(&c->councils), *next; n != NULL; n = next) {
+            next = map_next(&c->councils, n);
+            struct council *cc = container_of(n, struct council, node);
+            if (cc->watcher_count == 0 && (remembered || !record_has_events(cc->record)))
+                council_drop(cc);
+        }
+    }
+}
+
 /* NULL: no memory, or too many tenants. */
 static struct council *council_get(struct conductor *c, struct hub *hub, struct str tenant)
 {
     struct council *cc = council_find(c, tenant);
     if (cc == NULL) {
+        councils_make_room(c);
         cc = calloc(1, sizeof(*cc) + tenant.n);
         if (cc == NULL)
             return NULL;
@@ -36,15 +65,6 @@ static struct council *council_get(struct conductor *c, struct hub *hub, struct 
     if (cc->record == NULL)
         cc->record = record_make(cc, hub);
     return cc;
-}
-
-static void council_settle(struct council *cc)
-{
-    if (cc->watcher_count > 0 || record_has_events(cc->record))
-        return;
-    record_leave(cc->record);
-    map_remove(&cc->conductor->councils, &cc->node);
-    free(cc);
 }
 
 /* ---- the verbs ---- */
