@@ -6,6 +6,7 @@
  */
 #include "dialect/admit.h"
 
+#include "base/log.h"
 #include "base/random.h"
 #include "http/origin.h"
 
@@ -18,8 +19,10 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
     const struct str *list = e->origins != NULL ? e->origins : a->origins;
     size_t count = e->origins != NULL ? e->origin_count : a->origin_count;
     if (origin.n > 0 && !http_origin_is_same_host(r, origin) &&
-        !http_origin_in(list, count, origin))
+        !http_origin_in(list, count, origin)) {
+        log_debug("%s: a page of %.*s was refused: not in auth.origins", e->path, STR_FMT(origin));
         return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
+    }
     if (!auth_has_token_key(a->auth) && !http_host_is_expected(r, list, count))
         return http_refuse(r, ERR_PERMISSION_DENIED,
                            "Host: not a name of this server; allow it in auth.origins");
@@ -131,8 +134,8 @@ static enum err tenant_decide(const struct endpoint *e, struct str asked, bool w
     return ERR_OK;
 }
 
-enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
-               bool trusted, struct identity *ret)
+static enum err identify(const struct endpoint *e, struct str token, struct str tenant_asked,
+                         int64_t now_s, bool trusted, struct identity *ret)
 {
     const struct admission *a = admission_now(e->admission);
     *ret = (struct identity){.why = ""};
@@ -150,6 +153,16 @@ enum err admit(const struct endpoint *e, struct str token, struct str tenant_ask
     ret->user = ret->claims.user;
     ret->expire_at_s = ret->claims.expire_at_s;
     return tenant_decide(e, tenant_asked, with_token, trusted, ret);
+}
+
+/* Browsers hide a refusal's reason from the page, and some dialects have no word for it. */
+enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
+               bool trusted, struct identity *ret)
+{
+    enum err err = identify(e, token, tenant_asked, now_s, trusted, ret);
+    if (err != ERR_OK)
+        log_debug("%s: a client was refused: %s", e->path, ret->why);
+    return err;
 }
 
 bool admit_request(struct http_request *r, const struct endpoint *e, bool trusted,
