@@ -27,8 +27,11 @@ void backend_problem(const struct sio_socket *sk, const char *what, const char *
         return;
     }
     uint64_t untold = atomic_exchange(&b->problems_untold, 0);
-    log_warn("socketio back end: %s: %s (%llu more were not logged)", what, why,
-             (unsigned long long)untold);
+    if (untold > 0)
+        log_warn("socketio back end: %s: %s (%llu more were not logged)", what, why,
+                 (unsigned long long)untold);
+    else
+        log_warn("socketio back end: %s: %s", what, why);
 }
 
 static const char *ask_name(const struct backend_ask *ask)
