@@ -59,8 +59,6 @@ bool api_params_read(struct json *j, const struct field *fields, struct params *
 bool params_fail(struct params *p, const char *field, const char *why);
 /* Room for n bytes that live as long as p; NULL: no more. */
 char *params_room(struct params *p, size_t n);
-/* "6f1c...": 36 characters of a UUID. */
-bool uuid_parse(struct str s, uint8_t ret[16]);
 
 /* ---- commands ---- */
 

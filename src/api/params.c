@@ -27,36 +27,6 @@ char *params_room(struct params *p, size_t n)
     return p->text + p->text_used - n;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-bool uuid_parse(struct str s, uint8_t ret[16])
-{
-    uint8_t bytes[16];
-    size_t n = 0;
-    if (s.n != 36)
-        return false;
-    for (size_t i = 0; i < s.n; i += 2) {
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (s.p[i] != '-')
-                return false;
-            i++;
-        }
-        int high = hex_value(s.p[i]), low = hex_value(s.p[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        bytes[n++] = (uint8_t)(high << 4 | low);
-    }
-    memcpy(ret, bytes, sizeof(bytes));
-    return true;
-}
-
 /* ---- single values; each consumes the value whatever it is ---- */
 
 static bool wrong_type(struct json *j, struct params *p, const char *name, const char *why)

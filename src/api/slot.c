@@ -173,7 +173,7 @@ void slot_begin(struct slot *s, struct params *p)
     if (p->tenant.n == 0)
         p->tenant = s->ask->api->default_tenant;
     else if (!tenant_name_ok(p->tenant))
-        params_fail(p, "tenant", "must be at most 255 bytes without spaces");
+        params_fail(p, "tenant", "must be at most 255 bytes of printable UTF-8");
     if (p->wrong != NULL)
         slot_refuse(s, p->wrong_field, p->wrong);
     else

@@ -4,6 +4,7 @@
  * Why type, tenant, user and exclude: they are ours; the rest is as in Centrifugo's HTTP API.
  */
 #include "api/api_fields.h"
+#include "base/random.h"
 
 static const struct field publish_fields[] = {
     FIELD(STRING, channel),
@@ -69,12 +70,16 @@ static bool channel_of_user(struct params *p)
     return true;
 }
 
+/* What is meant for one user must not reach all of a channel. */
 static void start_publish(struct slot *s, struct params *p)
 {
+    bool says_both = p->channel.n > 0 && p->user.n > 0;
     if (p->channel.n == 0 && p->user.n > 0 && !channel_of_user(p))
         slot_refuse(s, p->wrong_field, p->wrong);
     else if (!api_has_channel(s, p))
         return;
+    else if (says_both)
+        slot_refuse(s, "user", "goes instead of channel, not with it");
     else if (p->data.n == 0)
         slot_refuse(s, "data", "is required");
     else

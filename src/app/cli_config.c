@@ -60,7 +60,8 @@ static int arguments_parse(int argc, char **argv, struct arguments *ret)
         } else if (config_flag_take(argc, argv, &i, &flag)) {
             ret->flags[ret->flag_count++] = flag;
         } else {
-            return cli_refuse(&spec, "\"%s\" is neither a key nor a file", argv[i]);
+            return cli_refuse(
+                &spec, "\"%s\": a file is given with -c, a key as --section.key VALUE", argv[i]);
         }
     }
     return CLI_DONE;

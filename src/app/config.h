@@ -14,12 +14,8 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "dialect/options.h"
 #include "hub/policy.h"
-
-struct str_list {
-    struct str *items;
-    size_t count;
-};
 
 struct config_tls {
     struct str cert, key; // names of PEM files; both or neither
@@ -144,18 +140,8 @@ struct config {
     struct str llm_url;
     uint32_t monitor_interval_ms;
     struct {
-        struct {
-            struct str backend, backend_key;
-            uint32_t backend_timeout_ms, backend_queue_max;
-            struct str_list namespaces;
-            uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, recovery_ms;
-            uint32_t payload_max_bytes;
-        } socketio;
-        struct {
-            struct str backend, backend_key;
-            uint32_t backend_timeout_ms;
-            uint32_t jobs_max, job_events_max, job_keep_ms, job_idle_ms;
-        } conductor;
+        struct socketio_options socketio;
+        struct conductor_options conductor;
     } dialects;
     struct {
         struct str redis, tenant;          // tenant "*": every one that has the room

@@ -15,6 +15,9 @@
 
 enum { SECRET_SHORT_BYTES = 32, PATH_TEXT_MAX = 128, EXPLANATION_MAX = 512 };
 
+static const char NO_TOKEN_KEY[] = "no token could be checked: set auth.hmac_secret, "
+                                   "auth.rsa_public_key or auth.ecdsa_public_key";
+
 /* Points at the source of a key's value: its line in the file, or what else set it. */
 static void point_at(struct loader *l, const char *path)
 {
@@ -144,9 +147,7 @@ static void judge_auth(struct loader *l)
 {
     const struct config *c = l->config;
     if (c->auth.require_token == REQUIRE_YES && !has_token_key(c))
-        complain_at(l, "auth.require_token",
-                    "no token could be checked: set auth.hmac_secret, "
-                    "auth.rsa_public_key or auth.ecdsa_public_key");
+        complain_at(l, "auth.require_token", NO_TOKEN_KEY);
     if (c->auth.hmac_secret.n > 0 && c->auth.hmac_secret.n < SECRET_SHORT_BYTES)
         warn_at(l, "auth.hmac_secret", "shorter than 32 bytes: it can be guessed");
     if (c->auth.hmac_secret.n > 1024)
@@ -199,9 +200,17 @@ static void judge_urls(struct loader *l)
     if (c->bridge.redis.n > 0 && !redis_address_parse(c->bridge.redis, &redis, &why))
         complain_at(l, "bridge.redis", why);
     if (!str_eq(c->bridge.tenant, STR("*")) && !tenant_name_ok(c->bridge.tenant))
-        complain_at(l, "bridge.tenant", "must be at most 255 bytes of UTF-8 without spaces");
-    if (c->llm_url.n > 0 && !scheme_is(c->llm_url, webs, 2))
-        complain_at(l, "llm.url", "write it as http://.. or https://..");
+        complain_at(l, "bridge.tenant", "must be at most 255 bytes of printable UTF-8");
+    const struct {
+        const char *key;
+        struct str url;
+    } called[] = {{"llm.url", c->llm_url},
+                  {"socketio.backend", c->dialects.socketio.backend},
+                  {"conductor.backend", c->dialects.conductor.backend}};
+    for (size_t i = 0; i < sizeof(called) / sizeof(called[0]); i++) {
+        if (called[i].url.n > 0 && !scheme_is(called[i].url, webs, 2))
+            complain_at(l, called[i].key, "write it as http://.. or https://..");
+    }
 }
 
 /* What is wrong with it, or NULL. */
@@ -237,6 +246,8 @@ static void judge_endpoint(struct loader *l, struct config_endpoints *list, size
         complain_of_entry(l, "endpoints", i, e->line, "path", "this path is there twice");
     if (e->dialect.n == 0)
         complain_of_entry(l, "endpoints", i, e->line, "dialect", "a dialect is wanted");
+    if (e->auth == ENDPOINT_REQUIRED && !has_token_key(l->config))
+        complain_of_entry(l, "endpoints", i, e->line, "auth", NO_TOKEN_KEY);
     if (tenant != NULL)
         complain_of_entry(l, "endpoints", i, e->line, "tenant_from", tenant);
     if (origins != NULL)

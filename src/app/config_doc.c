@@ -165,7 +165,7 @@ bool config_write_reference(struct buf *out)
         "Read as well, because deployments have them, below the variables named here: "
         "`WEBSOCKET_HEARTBEAT_INTERVAL` (`websocket.heartbeat_interval`, seconds), "
         "`WEBSOCKET_TIMEOUT` (`websocket.heartbeat_timeout`, seconds), "
-        "`WEBSOCKET_MAX_CONNECTIONS` (`client.connections_max`), `WEBSOCKET_MAX_MESSAGE_SIZE` "
+        "`WEBSOCKET_MAX_CONNECTIONS` (`websocket.connections_max`), `WEBSOCKET_MAX_MESSAGE_SIZE` "
         "(`websocket.message_max`), `JWT_SECRET_KEY` (`auth.hmac_secret`), `CORS_ORIGINS` "
         "(`auth.origins`), `LM_STUDIO_URL` (`llm.url`).\n\n"
         "## The whole\n\n",

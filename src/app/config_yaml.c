@@ -93,7 +93,7 @@ static bool pair_key(struct walk *w, const yaml_node_t *map, const yaml_node_pai
 static void unknown_key(struct walk *w, enum key_scope scope, struct str section, struct str name)
 {
     struct str like = key_suggest(scope, section, name.p); // libyaml ends its texts with a zero
-    struct str hint = like.n ? STR("; did you mean ") : STR("");
+    struct str hint = like.n ? STR("; did you mean ") : STR("; see recado config default");
     if (w->l->strict)
         loader_complain(w->l, "unknown key%.*s%.*s", STR_FMT(hint), STR_FMT(like));
     else
@@ -284,12 +284,26 @@ static void walk_value(struct walk *w, const struct config_key *k, void *base, y
         value_set(w->l, k, base, node_text(n));
 }
 
-static void complain_of_syntax(struct loader *l, const yaml_parser_t *parser)
+/* libyaml has no better word for a tab than for any other character. */
+static bool line_begins_with_tab(struct str text, unsigned line)
+{
+    struct str at = STR_NONE;
+    for (unsigned i = 0; i < line; i++)
+        at = str_cut(&text, '\n');
+    while (at.n > 0 && at.p[0] == ' ')
+        at = str_skip(at, 1);
+    return at.n > 0 && at.p[0] == '\t';
+}
+
+static void complain_of_syntax(struct loader *l, const yaml_parser_t *parser, struct str text)
 {
     bool known = parser->error == YAML_SCANNER_ERROR || parser->error == YAML_PARSER_ERROR ||
                  parser->error == YAML_COMPOSER_ERROR;
     l->line = known ? line_of(l, parser->problem_mark) : 0;
-    loader_complain(l, "not YAML: %s", parser->problem ? parser->problem : "unreadable");
+    if (known && line_begins_with_tab(text, (unsigned)parser->problem_mark.line + 1))
+        loader_complain(l, "not YAML: lines are indented with spaces, not with tabs");
+    else
+        loader_complain(l, "not YAML: %s", parser->problem ? parser->problem : "unreadable");
 }
 
 static void yaml_walk(struct loader *l, struct str text, const struct config_key *only)
@@ -303,7 +317,7 @@ static void yaml_walk(struct loader *l, struct str text, const struct config_key
     }
     yaml_parser_set_input_string(&parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
     if (!yaml_parser_load(&parser, &doc)) {
-        complain_of_syntax(l, &parser);
+        complain_of_syntax(l, &parser, text);
         l->line = line;
         yaml_parser_delete(&parser);
         return;

@@ -65,30 +65,8 @@ static void dialect_options_fill(struct dialect_options *o, const struct config 
         .heartbeat_interval_ms = c->websocket.heartbeat_interval_ms,
         .heartbeat_timeout_ms = c->websocket.heartbeat_timeout_ms,
         .connections_max = c->websocket.connections_max,
-        .socketio =
-            {
-                .backend = c->dialects.socketio.backend,
-                .backend_key = c->dialects.socketio.backend_key,
-                .backend_timeout_ms = c->dialects.socketio.backend_timeout_ms,
-                .backend_queue_max = c->dialects.socketio.backend_queue_max,
-                .namespaces = c->dialects.socketio.namespaces.items,
-                .namespace_count = c->dialects.socketio.namespaces.count,
-                .ping_interval_ms = c->dialects.socketio.ping_interval_ms,
-                .ping_timeout_ms = c->dialects.socketio.ping_timeout_ms,
-                .connect_timeout_ms = c->dialects.socketio.connect_timeout_ms,
-                .recovery_ms = c->dialects.socketio.recovery_ms,
-                .payload_max_bytes = c->dialects.socketio.payload_max_bytes,
-            },
-        .conductor =
-            {
-                .backend = c->dialects.conductor.backend,
-                .backend_key = c->dialects.conductor.backend_key,
-                .backend_timeout_ms = c->dialects.conductor.backend_timeout_ms,
-                .jobs_max = c->dialects.conductor.jobs_max,
-                .job_events_max = c->dialects.conductor.job_events_max,
-                .job_keep_ms = c->dialects.conductor.job_keep_ms,
-                .job_idle_ms = c->dialects.conductor.job_idle_ms,
-            },
+        .socketio = c->dialects.socketio,
+        .conductor = c->dialects.conductor,
     };
 }
 

@@ -7,7 +7,7 @@
  */
 #include "app/server.h"
 
-#include "base/map.h"
+#include "base/name_set.h"
 #include "base/must.h"
 #include "monitor/monitor.h"
 
@@ -15,49 +15,33 @@
 
 enum { TENANTS_MAX = 10000000 }; // never reached: there are no more than sessions
 
-struct named_tenant {
-    struct map_node node;
-    char name[];
-};
-
 struct reading {
     struct mail mail;
     struct node *node;
-    struct map tenants;
+    struct name_set tenants;
     struct buf json;
 };
 
 static void reading_destroy(struct reading *g)
 {
-    struct map_node *n;
-    while ((n = map_first(&g->tenants)) != NULL) {
-        map_remove(&g->tenants, n);
-        free(container_of(n, struct named_tenant, node));
-    }
-    map_fini(&g->tenants);
+    name_set_fini(&g->tenants);
     buf_fini(&g->json);
     free(g);
-}
-
-static void published(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a;
 }
 
 static void reading_arrived(struct mail *m, struct loop *l)
 {
     struct reading *g = container_of(m, struct reading, mail);
     struct hub *hub = node_hub(g->node, loop_index(l));
-    struct map_node *n = map_first(&g->tenants);
-    for (; n != NULL; n = map_next(&g->tenants, n)) {
+    struct map_node *n = map_first(&g->tenants.names);
+    for (; n != NULL; n = map_next(&g->tenants.names, n)) {
         // Figures grow stale at once: nobody who comes back wants those he missed.
         struct publish_params p = {.tenant = n->key,
                                    .channel = STR("monitor"),
                                    .type = STR("metrics"),
                                    .data = buf_str(&g->json),
                                    .skip_history = true};
-        hub_publish(hub, &p, published, NULL);
+        hub_publish(hub, &p, NULL, NULL);
     }
     reading_destroy(g);
 }
@@ -66,15 +50,7 @@ static void reading_arrived(struct mail *m, struct loop *l)
 static void add_tenant(void *ctx, struct str name)
 {
     struct reading *g = ctx;
-    if (map_find(&g->tenants, name) != NULL)
-        return;
-    struct named_tenant *t = calloc(1, sizeof(*t) + name.n);
-    if (t == NULL)
-        return;
-    char *at = t->name;
-    t->node.key = str_put(&at, name);
-    if (!map_add(&g->tenants, &t->node))
-        free(t);
+    (void)name_set_add(&g->tenants, name);
 }
 
 static void taken(void *ctx, const struct monitor_figures *f)
@@ -85,7 +61,7 @@ static void taken(void *ctx, const struct monitor_figures *f)
         return;
     g->node = s->node;
     g->mail.deliver = reading_arrived;
-    map_init(&g->tenants, TENANTS_MAX);
+    name_set_init(&g->tenants, TENANTS_MAX);
     buf_init(&g->json, MONITOR_JSON_MAX);
     for (size_t i = 0; i < s->endpoint_count; i++) {
         const struct endpoint *e = &s->endpoints[i];

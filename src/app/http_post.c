@@ -102,8 +102,9 @@ bool http_post_send(struct http_post *p, struct str body, unsigned *ret_status,
     curl_easy_setopt(p->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
     CURLcode e = curl_easy_perform(p->curl);
     if (e != CURLE_OK) {
-        if (p->error[0] == '\0')
-            snprintf(p->error, sizeof(p->error), "%s", curl_easy_strerror(e));
+        if (p->error[0] == '\0' || e == CURLE_COULDNT_CONNECT)
+            snprintf(p->error, sizeof(p->error), "%s%s", curl_easy_strerror(e),
+                     e == CURLE_COULDNT_CONNECT ? ": does one run there?" : "");
         return false;
     }
     curl_easy_getinfo(p->curl, CURLINFO_RESPONSE_CODE, &status);

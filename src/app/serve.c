@@ -74,8 +74,8 @@ static int read_arguments(int argc, char **argv, struct serve *ret)
             continue;
         struct config_flag flag;
         if (!config_flag_take(argc, argv, &i, &flag)) {
-            fprintf(stderr, "recado serve: unknown argument \"%s\"; see recado serve --help\n",
-                    a.p);
+            fprintf(stderr, "recado serve: unknown argument \"%s\"; %s\n", a.p,
+                    a.p[0] == '-' ? "see recado serve --help" : "a file is given with -c FILE");
             return CLI_WRONG;
         }
         if (flag.value == NULL || ret->flag_count == CONFIG_FLAGS_MAX) {

@@ -138,6 +138,17 @@ static bool make_node(struct server *s)
     return true;
 }
 
+/* Of all routes; those that want less ask for less. */
+static uint32_t body_max_bytes(const struct config *c)
+{
+    uint32_t most = c->http.body_max_bytes;
+    if (c->api.body_max_bytes > most)
+        most = c->api.body_max_bytes;
+    if (c->dialects.socketio.payload_max_bytes > most)
+        most = c->dialects.socketio.payload_max_bytes;
+    return most;
+}
+
 static void describe(struct server *s)
 {
     const struct config *c = s->config;
@@ -161,8 +172,7 @@ static void describe(struct server *s)
     atomic_store(&s->figures.bus_ok, true);
     s->http = (struct http_options){
         .head_max_bytes = c->http.head_max_bytes,
-        .body_max_bytes = c->http.body_max_bytes > c->api.body_max_bytes ? c->http.body_max_bytes
-                                                                         : c->api.body_max_bytes,
+        .body_max_bytes = body_max_bytes(c),
         .head_timeout_ms = c->http.head_timeout_ms,
         .body_timeout_ms = c->http.body_timeout_ms,
         .idle_timeout_ms = c->http.idle_timeout_ms,

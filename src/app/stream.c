@@ -175,8 +175,8 @@ static int connect_any(const struct url *u, uint64_t until_ns, char *ret_why, si
     for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
         fd = connect_one(a, until_ns);
     if (fd < 0)
-        snprintf(ret_why, why_size, "cannot connect to %s port %s: %s", u->host, u->port,
-                 strerror(errno));
+        snprintf(ret_why, why_size, "cannot connect to %s port %s: %s%s", u->host, u->port,
+                 strerror(errno), errno == ECONNREFUSED ? "; does a server run there?" : "");
     freeaddrinfo(found);
     return fd;
 }

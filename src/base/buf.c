@@ -90,6 +90,15 @@ bool buf_add_format(struct buf *b, const char *format, ...)
     return true;
 }
 
+void buf_replace(struct buf *b, size_t from, char was, char becomes)
+{
+    if (b->len == from)
+        return;
+    char *at = b->p + from, *end = b->p + b->len;
+    while ((at = memchr(at, was, (size_t)(end - at))) != NULL)
+        *at++ = becomes;
+}
+
 void buf_take(struct buf *b, size_t n)
 {
     MUST(n <= b->len);

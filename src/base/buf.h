@@ -29,6 +29,8 @@ bool buf_add_char(struct buf *b, char c);
 bool buf_add_u64(struct buf *b, uint64_t v);
 bool buf_add_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Every such byte from there on becomes the other. */
+void buf_replace(struct buf *b, size_t from, char was, char becomes);
 /* Drops n bytes from the front. */
 void buf_take(struct buf *b, size_t n);
 

@@ -100,6 +100,8 @@ size_t json_error_offset(const struct json *j);
 bool json_error_write(const struct json *j, struct buf *out);
 
 bool json_valid(struct str text);
+/* Without the white space around it. */
+struct str json_trim(struct str text);
 /* The first value of this key in an object's text, unread parts unchecked; false: none. */
 bool json_find(struct str object, struct str key, struct str *ret_raw);
 
@@ -120,6 +122,11 @@ static inline bool json_key_is(struct str raw, struct str want)
 /* Single values into a buffer. A string's invalid UTF-8 comes out as U+FFFD, so that the text is
  * always JSON; doubles are the shortest digits that read back the same, null when not finite. */
 bool json_write_string(struct buf *out, struct str s);
+/* The most that json_write_string() appends: every byte as an escape, and the quotes. */
+static inline size_t json_string_bytes_max(struct str s)
+{
+    return s.n * 6 + 2;
+}
 bool json_write_i64(struct buf *out, int64_t v);
 bool json_write_double(struct buf *out, double v);
 

@@ -258,6 +258,20 @@ bool json_end(struct json *j)
     return j->p == j->end || json_refuse(j, j->p, "expected the end of the text");
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+struct str json_trim(struct str text)
+{
+    while (text.n > 0 && is_space(text.p[0]))
+        text = str_skip(text, 1);
+    while (text.n > 0 && is_space(text.p[text.n - 1]))
+        text.n--;
+    return text;
+}
+
 bool json_valid(struct str text)
 {
     struct json j;

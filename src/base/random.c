@@ -67,3 +67,33 @@ void uuid_format(const uint8_t uuid[16], char ret[UUID_TEXT])
         ret[at++] = hex[uuid[i] & 15];
     }
 }
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool uuid_parse(struct str text, uint8_t ret[16])
+{
+    uint8_t bytes[16];
+    size_t n = 0;
+    if (text.n != UUID_TEXT)
+        return false;
+    for (size_t i = 0; i < text.n; i += 2) {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (text.p[i] != '-')
+                return false;
+            i++;
+        }
+        int high = hex_value(text.p[i]), low = hex_value(text.p[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        bytes[n++] = (uint8_t)(high << 4 | low);
+    }
+    memcpy(ret, bytes, sizeof(bytes));
+    return true;
+}

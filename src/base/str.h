@@ -15,6 +15,12 @@ struct str {
     size_t n;
 };
 
+/* Several, in an array of their owner. */
+struct str_list {
+    struct str *items;
+    size_t count;
+};
+
 #define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
 #define STR_NONE ((struct str){NULL, 0})
 /* For printf("%.*s", STR_FMT(s)). */

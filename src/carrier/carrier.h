@@ -37,6 +37,7 @@ struct carrier_handler {
     /* carrier_sink() is another one from here on (an upgrade), and the cursors have been moved
      * there. May be NULL where the carrier never does that. */
     void (*moved)(struct carrier *c, void *ctx);
+    uint16_t no_pong_code; // what a peer that sent no pong is told; 0: as native clients know it
 };
 
 struct carrier_ops {

@@ -269,6 +269,20 @@ static void go_on(struct asked *a)
 
 /* ---- all of them ---- */
 
+/* More than any payload may be. A session of another loop is left to its pings: the connection
+ * cannot move with half a request. */
+static void refuse_too_big(struct asked *a)
+{
+    const struct loop *here = http_server_loop(a->r->server);
+    unsigned loop;
+    struct eio_session *s = NULL;
+    if (eio_id_loop(a->eio, a->id, &loop) && loop == loop_index(here))
+        s = eio_find(a->eio, here, a->id);
+    if (s != NULL && s->state != EIO_WEBSOCKET)
+        eio_end(s, CLOSE_TOO_BIG, EIO_CLOSE);
+    refuse(a, 400, STR("Bad Request"));
+}
+
 static void reply_options(struct http_request *r)
 {
     struct str wanted = http_header(r, STR("Access-Control-Request-Headers"));
@@ -309,6 +323,8 @@ void eio_handle(struct http_request *r, struct eio *e, eio_open_fn *open, void *
         refuse(&a, 400, STR("Invalid transport"));
     else if (http_query_count(r, STR("j")) > 0) // JSONP is for browsers that are no more
         refuse(&a, 400, STR("Bad Request"));
+    else if (r->body_too_big)
+        refuse_too_big(&a);
     else if (!a.has_id)
         begin(&a, open, ctx);
     else if (!known)

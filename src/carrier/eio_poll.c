@@ -22,9 +22,9 @@ static void reply_coded(struct http_request *r, enum eio_coding coding, struct s
                    : STR("Cache-Control: no-store\r\n"));
 }
 
-void eio_reply_payload(struct eio *e, struct http_request *r, struct str payload)
+/* 200 with the payload, compressed where that is asked for. */
+static void reply_payload(struct http_request *r, struct str payload)
 {
-    (void)e;
     enum eio_coding coding = EIO_IDENTITY;
     if (payload.n >= EIO_COMPRESS_MIN)
         coding = eio_coding_choose(http_header(r, STR("Accept-Encoding")));
@@ -79,9 +79,9 @@ void eio_poll_end(struct eio_session *s, enum eio_type last)
     if (payload->len > 0)
         (void)buf_add_char(payload, EIO_SEPARATOR);
     if (buf_add_char(payload, type))
-        eio_reply_payload(s->eio, r, buf_str(payload));
+        reply_payload(r, buf_str(payload));
     else
-        eio_reply_payload(s->eio, r, (struct str){&type, 1});
+        reply_payload(r, (struct str){&type, 1});
     scratch_give(payload);
 }
 
@@ -148,7 +148,7 @@ static void outlet_visited(struct outlet *o)
     if (!take_own(s, payload) || (!o->sink.held && !take_feeds(o, payload)))
         eio_end(s, CLOSE_INTERNAL, EIO_CLOSE);
     else if (payload->len > 0)
-        eio_reply_payload(s->eio, poll_release(s), buf_str(payload));
+        reply_payload(poll_release(s), buf_str(payload));
     scratch_give(payload);
 }
 
@@ -182,7 +182,7 @@ void eio_poll_begin(struct eio_session *s, struct http_request *r)
     }
     if (s->probed) {
         struct http_request *empty = poll_release(s);
-        eio_reply_payload(s->eio, empty, STR("6"));
+        reply_payload(empty, STR("6"));
         return;
     }
     /* It may wait for long, and a browser's head is larger than a session. */

@@ -105,8 +105,6 @@ extern const struct outlet_ops eio_outlet_ops;
 void eio_poll_begin(struct eio_session *s, struct http_request *r);
 /* Answers the poll, if there is one, with what is its session's own to say, and last. */
 void eio_poll_end(struct eio_session *s, enum eio_type last);
-/* 200 with the payload, compressed where that is asked for. */
-void eio_reply_payload(struct eio *e, struct http_request *r, struct str payload);
 
 /* eio_ws.c */
 /* A WebSocket for a new session, whose handshake has been found good. False: it has been answered

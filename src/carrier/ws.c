@@ -255,7 +255,8 @@ static void ws_ping(struct ws *w)
 static void ws_no_pong(struct ws *w)
 {
     if (!w->options->no_pong_aborts) {
-        ws_close(&w->carrier, CLOSE_NO_PONG, 0, STR_NONE);
+        ws_close(&w->carrier, CLOSE_NO_PONG, w->carrier.handler->no_pong_code,
+                 close_text(CLOSE_NO_PONG));
         return;
     }
     w->state = WS_DONE;

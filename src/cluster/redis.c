@@ -42,6 +42,7 @@ struct redis_subscriber {
     struct io io;
     struct redis_lookup *lookup; // under way; NULL: none
     redisAsyncContext *link;     // NULL: none
+    struct redis_vet vet;        // of link
     uint32_t events;             // what io is watched for
     bool watched;                // io is in the loop
     bool closing;                // hiredis is told to let go: not a failure
@@ -129,7 +130,7 @@ static void link_gone(void *data)
     struct redis_subscriber *s = subscriber_of(data);
     if (s->link == NULL)
         return;
-    note_why(s, s->link->errstr);
+    note_why(s, s->vet.refused ? "it said what is nothing for a subscriber" : s->link->errstr);
     s->link = NULL;
     atomic_store(&s->ready, false);
     s->following = 0;
@@ -251,6 +252,7 @@ static void connect_to(struct redis_subscriber *s, const char *ip)
         return;
     }
     s->link = c;
+    redis_vet_begin(&s->vet, c->c.reader);
     s->io = (struct io){.fd = c->c.fd, .ready = ready};
     keep_alive(c->c.fd);
     c->ev.data = s;

@@ -6,16 +6,11 @@
  */
 #include "dialect/admit.h"
 
+#include "base/log.h"
 #include "base/random.h"
 #include "http/origin.h"
 
 /* ---- origins ---- */
-
-static bool refuse_page(struct http_request *r, struct str why)
-{
-    http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED), why);
-    return false;
-}
 
 bool admit_origin(struct http_request *r, const struct endpoint *e)
 {
@@ -23,10 +18,14 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
     const struct admission *a = admission_now(e->admission);
     const struct str *list = e->origins != NULL ? e->origins : a->origins;
     size_t count = e->origins != NULL ? e->origin_count : a->origin_count;
-    if (origin.n > 0 && !http_origin_is_own(r, origin) && !http_origin_in(list, count, origin))
-        return refuse_page(r, STR("Origin: not one of the allowed origins"));
+    if (origin.n > 0 && !http_origin_is_same_host(r, origin) &&
+        !http_origin_in(list, count, origin)) {
+        log_debug("%s: a page of %.*s was refused: not in auth.origins", e->path, STR_FMT(origin));
+        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
+    }
     if (!auth_has_token_key(a->auth) && !http_host_is_expected(r, list, count))
-        return refuse_page(r, STR("Host: not a name of this server; allow it in auth.origins"));
+        return http_refuse(r, ERR_PERMISSION_DENIED,
+                           "Host: not a name of this server; allow it in auth.origins");
     return true;
 }
 
@@ -34,17 +33,17 @@ bool admit_back_end(struct http_request *r, const struct endpoint *e)
 {
     const struct admission *a = admission_now(e->admission);
     if (!http_origin_allowed(r))
-        return refuse_page(r, STR("Origin: not one of the allowed origins"));
+        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
     if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
-        return refuse_page(r, STR("Host: not a name of this server; allow it in auth.origins, or "
-                                  "set an API key"));
+        return http_refuse(r, ERR_PERMISSION_DENIED,
+                           "Host: not a name of this server; allow it in auth.origins, or "
+                           "set an API key");
     if (admission_lets_back_end(a, http_header(r, STR("X-API-Key")),
                                 http_header(r, STR("Authorization"))))
         return true;
-    http_reply_error(r, 401, err_code(ERR_UNAUTHORIZED),
-                     STR("unauthorized: an API key is needed, as X-API-Key or as "
-                         "Authorization: apikey"));
-    return false;
+    return http_refuse(r, ERR_UNAUTHORIZED,
+                       "unauthorized: an API key is needed, as X-API-Key or as "
+                       "Authorization: apikey");
 }
 
 /* ---- what a request brings ---- */
@@ -54,31 +53,40 @@ static bool query_or_refuse(struct http_request *r, struct str name, char *at, s
 {
     if (http_query(r, name, at, cap, ret) || http_query_count(r, name) == 0)
         return true;
-    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
-                     STR("query: the token or tenant is too long"));
-    return false;
+    return http_refuse(r, ERR_BAD_REQUEST, "query: the token or tenant is too long");
 }
 
-/* Which parameter of the query may name the tenant. A server that cannot check tokens trusts its
- * clients anyway: there they may say where they belong. */
+/* Which parameter of the query may name the tenant. */
 static struct str tenant_parameter(const struct endpoint *e)
 {
-    if (e->tenant_from == TENANT_QUERY)
-        return e->tenant_query;
-    bool open = e->tenant_from == TENANT_CLAIM && e->auth != AUTH_REQUIRED &&
-                !auth_has_token_key(admission_now(e->admission)->auth);
-    return open ? STR("tenant") : STR_NONE;
+    return e->tenant_from == TENANT_QUERY   ? e->tenant_query
+           : e->tenant_from == TENANT_CLAIM ? STR("tenant")
+                                            : STR_NONE;
 }
 
-bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret)
+/* An application that never had tokens may say anything there. */
+static bool tokens_matter(const struct endpoint *e)
 {
-    ret->token = ret->tenant = STR_NONE;
+    return !e->tokens_unknown || e->auth == AUTH_REQUIRED ||
+           auth_has_token_key(admission_now(e->admission)->auth);
+}
+
+static bool token_read(struct http_request *r, struct handshake *ret)
+{
     if (!query_or_refuse(r, STR("token"), ret->token_at, sizeof(ret->token_at), &ret->token))
         return false;
     struct str bearer = http_header(r, STR("Authorization"));
     struct str scheme = str_cut(&bearer, ' ');
     if (ret->token.n == 0 && str_eq_nocase(scheme, STR("Bearer")))
         ret->token = str_trim(bearer);
+    return true;
+}
+
+bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret)
+{
+    ret->token = ret->tenant = STR_NONE;
+    if (tokens_matter(e) && !token_read(r, ret))
+        return false;
     struct str name = tenant_parameter(e);
     return name.n == 0 ||
            query_or_refuse(r, name, ret->tenant_at, sizeof(ret->tenant_at), &ret->tenant);
@@ -98,9 +106,16 @@ static enum err refuse(struct identity *id, enum err err, const char *why)
     return err;
 }
 
+/* A server that cannot check tokens trusts its clients anyway: there they may say where they
+ * belong. */
+static bool is_open(const struct endpoint *e)
+{
+    return e->auth != AUTH_REQUIRED && !auth_has_token_key(admission_now(e->admission)->auth);
+}
+
 /* A token that says its tenant is held to it; one that does not gets the endpoint's own. */
 static enum err tenant_decide(const struct endpoint *e, struct str asked, bool with_token,
-                              struct identity *id)
+                              bool trusted, struct identity *id)
 {
     struct str claim = id->claims.tenant;
     struct str own = claim.n > 0 ? claim : e->tenant;
@@ -109,16 +124,18 @@ static enum err tenant_decide(const struct endpoint *e, struct str asked, bool w
     if (asked.n == 0)
         asked = own;
     if (!tenant_name_ok(asked))
-        return refuse(id, ERR_BAD_REQUEST,
-                      "tenant: must be at most 255 bytes of UTF-8 without spaces");
+        return refuse(id, ERR_BAD_REQUEST, "tenant: must be at most 255 bytes of printable UTF-8");
     if (with_token && !str_eq(asked, own))
         return refuse(id, ERR_PERMISSION_DENIED, "tenant: not the one of the token");
-    id->tenant = asked;
+    if (e->tenant_from == TENANT_CLAIM && !trusted && !is_open(e) && !str_eq(asked, own))
+        return refuse(id, ERR_PERMISSION_DENIED, "tenant: only a token can name it");
+    char *at = id->tenant_at; // what was asked for is the caller's, and may go before this
+    id->tenant = str_put(&at, asked);
     return ERR_OK;
 }
 
-enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
-               bool trusted, struct identity *ret)
+static enum err identify(const struct endpoint *e, struct str token, struct str tenant_asked,
+                         int64_t now_s, bool trusted, struct identity *ret)
 {
     const struct admission *a = admission_now(e->admission);
     *ret = (struct identity){.why = ""};
@@ -135,7 +152,28 @@ enum err admit(const struct endpoint *e, struct str token, struct str tenant_ask
     }
     ret->user = ret->claims.user;
     ret->expire_at_s = ret->claims.expire_at_s;
-    return tenant_decide(e, tenant_asked, with_token, ret);
+    return tenant_decide(e, tenant_asked, with_token, trusted, ret);
+}
+
+/* Browsers hide a refusal's reason from the page, and some dialects have no word for it. */
+enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
+               bool trusted, struct identity *ret)
+{
+    enum err err = identify(e, token, tenant_asked, now_s, trusted, ret);
+    if (err != ERR_OK)
+        log_debug("%s: a client was refused: %s", e->path, ret->why);
+    return err;
+}
+
+bool admit_request(struct http_request *r, const struct endpoint *e, bool trusted,
+                   struct identity *ret)
+{
+    struct handshake h;
+    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
+        return false;
+    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
+    enum err err = admit(e, h.token, h.tenant, now_s, trusted, ret);
+    return err == ERR_OK || http_refuse(r, err, ret->why);
 }
 
 void identity_fini(struct identity *id)

@@ -25,11 +25,12 @@ struct handshake {
 bool handshake_read(struct http_request *r, const struct endpoint *e, struct handshake *ret);
 
 struct identity {
-    struct str tenant;    // the endpoint's, the claim's, or what was asked for
+    struct str tenant;    // the endpoint's, the claim's, or what was asked for; not to be copied
     struct str user;      // "": anonymous
     int64_t expire_at_s;  // 0: never
     struct claims claims; // of the token; zeroed without one
     const char *why;      // of a refusal: constant text
+    char tenant_at[HANDSHAKE_TENANT_MAX];
 };
 
 /* trusted: needs no token (it has shown an API key). ERR_UNAUTHORIZED: no token where one is
@@ -37,6 +38,10 @@ struct identity {
  * own. ERR_BAD_REQUEST: for one that cannot be a tenant. */
 enum err admit(const struct endpoint *e, struct str token, struct str tenant_asked, int64_t now_s,
                bool trusted, struct identity *ret);
+/* A client's request, asked all three: its origin, what it brings, who it is. False: it has been
+ * answered. */
+bool admit_request(struct http_request *r, const struct endpoint *e, bool trusted,
+                   struct identity *ret);
 /* A back end's request is let in as the server API lets them in: with an API key where one is
  * configured, and from no foreign page. False: it has been answered. */
 bool admit_back_end(struct http_request *r, const struct endpoint *e);

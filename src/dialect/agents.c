@@ -6,7 +6,7 @@
  *
  * Always true between two calls:
  *   I1. a session follows channels of its own tenant only, and they were chosen here.
- *   I2. nothing but a pong is sent before the welcome, and then every event is.
+ *   I2. nothing is sent before the welcome, and then every event is.
  *   I3. every session that was opened is counted in exactly one organization until it is closed.
  */
 #include "dialect/agents.h"
@@ -14,117 +14,54 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/map.h"
-#include "base/pool.h"
+#include "dialect/tally.h"
 #include "dialect/ws_session.h"
 #include "hub/filter.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 enum {
     MESSAGE_MAX_BYTES = 16 << 20,
-    ORGANIZATIONS_MAX = 10000000, // never reached: there are no more than sessions
     STATS_MAX_BYTES = 64 << 20,
     FRAME_ROOM = 160, // of an event, beside its type and data
 };
 
 /* ---- who is here ---- */
 
-struct organization {
-    struct map_node node;
-    uint64_t client_count;
-    char name[];
-};
-
-/* Of one endpoint, on all loops. */
-struct registry {
-    pthread_mutex_t lock;
-    struct map organizations;
-    uint64_t client_count;
-};
-
 struct agent {
     struct ws_session ws;
-    struct organization *organization; // NULL: not counted
-    char *asked;                       // its name as the client said it; NULL: the tenant's
+    struct tally_name *organization; // where it is counted; NULL: not
+    char *asked;                     // its name as the client said it; NULL: the tenant's
     bool welcomed;
+    unsigned pongs_due; // of pings that came before the welcome
 };
 
-static struct organization *organization_find(struct registry *g, struct str name)
+static void put_stats(void *ctx, const struct map *organizations, uint64_t client_count)
 {
-    struct map_node *n = map_find(&g->organizations, name);
-    return n != NULL ? container_of(n, struct organization, node) : NULL;
-}
-
-static struct organization *organization_make(struct registry *g, struct str name)
-{
-    struct organization *o = calloc(1, sizeof(*o) + name.n);
-    if (o == NULL)
-        return NULL;
-    char *at = o->name;
-    o->node.key = str_put(&at, name);
-    if (map_add(&g->organizations, &o->node))
-        return o;
-    free(o);
-    return NULL;
-}
-
-/* NULL: no memory. */
-static struct organization *organization_enter(struct registry *g, struct str name)
-{
-    pthread_mutex_lock(&g->lock);
-    struct organization *o = organization_find(g, name);
-    if (o == NULL)
-        o = organization_make(g, name);
-    if (o != NULL) {
-        o->client_count++;
-        g->client_count++;
-    }
-    pthread_mutex_unlock(&g->lock);
-    return o;
-}
-
-static void organization_leave(struct registry *g, struct organization *o)
-{
-    pthread_mutex_lock(&g->lock);
-    g->client_count--;
-    if (--o->client_count == 0) {
-        map_remove(&g->organizations, &o->node);
-        free(o);
-    }
-    pthread_mutex_unlock(&g->lock);
-}
-
-static bool stats_write(struct registry *g, struct buf *out)
-{
-    struct json_writer w;
-    json_writer_init(&w, out);
-    pthread_mutex_lock(&g->lock);
-    json_open_object(&w);
-    json_put_u64(json_key(&w, STR("totalClients")), g->client_count);
-    json_put_u64(json_key(&w, STR("organizationsConnected")), g->organizations.count);
-    json_open_object(json_key(&w, STR("clientsByOrg")));
-    struct map_node *n = map_first(&g->organizations);
-    for (; n != NULL; n = map_next(&g->organizations, n))
-        json_put_u64(json_key(&w, n->key),
-                     container_of(n, struct organization, node)->client_count);
-    json_close_object(&w);
-    json_close_object(&w);
-    pthread_mutex_unlock(&g->lock);
-    return json_done(&w);
+    struct json_writer *w = ctx;
+    json_open_object(w);
+    json_put_u64(json_key(w, STR("totalClients")), client_count);
+    json_put_u64(json_key(w, STR("organizationsConnected")), organizations->count);
+    json_open_object(json_key(w, STR("clientsByOrg")));
+    for (struct map_node *n = map_first(organizations); n != NULL; n = map_next(organizations, n))
+        json_put_u64(json_key(w, n->key), container_of(n, struct tally_name, node)->count);
+    json_close_object(w);
+    json_close_object(w);
 }
 
 static void agents_stats(struct http_request *r, const struct endpoint *e)
 {
     struct buf body;
+    struct json_writer w;
     if (!admit_back_end(r, e))
         return;
     buf_init(&body, STATS_MAX_BYTES);
-    if (stats_write(e->shared, &body))
+    json_writer_init(&w, &body);
+    tally_read(e->shared, put_stats, &w);
+    if (json_done(&w))
         http_reply(r, 200, STR("application/json"), buf_str(&body), STR_NONE);
     else
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
     buf_fini(&body);
 }
 
@@ -136,8 +73,9 @@ static struct str data_or_empty(struct str data)
     return data.n == 0 || str_eq(data, STR("null")) ? STR("{}") : data;
 }
 
-bool agents_event_write(struct buf *out, const struct publication *p)
+bool agents_event_write(struct buf *out, struct str channel, const struct publication *p)
 {
+    (void)channel;
     char time[ISO_TIME_MAX];
     size_t n = iso_time_ms(p->time_ms, time);
     return buf_add(out, STR("{\"type\":")) &&
@@ -147,26 +85,18 @@ bool agents_event_write(struct buf *out, const struct publication *p)
            buf_add(out, STR("\"}"));
 }
 
-/* A character takes at most six as an escape. */
-static size_t event_bytes_max(const struct publication *p)
+static size_t event_bytes_max(struct str channel, const struct publication *p)
 {
-    return p->type.n * 6 + p->data.n + FRAME_ROOM;
+    (void)channel;
+    return json_string_bytes_max(p->type) + p->data.n + FRAME_ROOM;
 }
+
+static const struct ws_writer agents_writer = {event_bytes_max, agents_event_write};
 
 static bool agents_encode(const struct encoding *e, struct str channel, const struct publication *p,
                           struct buf *out)
 {
-    (void)channel;
-    if (p->kind != EVENT_PUBLICATION)
-        return false;
-    size_t most = event_bytes_max(p);
-    char *at = pool_alloc(most);
-    if (at == NULL)
-        return false;
-    struct buf payload = buf_on(at, most);
-    bool ok = agents_event_write(&payload, p) && ws_encoding_frame(e, buf_str(&payload), out);
-    pool_free(at);
-    return ok;
+    return p->kind == EVENT_PUBLICATION && ws_encoding_event(e, &agents_writer, channel, p, out);
 }
 
 /* Nothing is deflated here. */
@@ -175,7 +105,7 @@ static const struct encoding agents_encoding = WS_ENCODING("agents", agents_enco
 static void send_welcome(struct ws_session *ws, struct str organization)
 {
     char time_at[ISO_TIME_MAX];
-    char at[HANDSHAKE_TENANT_MAX * 6 + 256];
+    char at[HANDSHAKE_TENANT_MAX * 6 + 256]; // the name may be escapes all over
     struct buf b = buf_on(at, sizeof(at));
     struct json_writer w;
     struct str time = {time_at, iso_time_ms(loop_wall_ms(ws_session_loop(ws)), time_at)};
@@ -226,11 +156,14 @@ bool agents_is_ping(struct str message)
 
 static void agent_message(struct ws_session *ws, struct str payload, bool binary)
 {
+    struct agent *a = container_of(ws, struct agent, ws);
     (void)binary; // the same, as it always was
-    if (agents_is_ping(payload))
+    if (!agents_is_ping(payload))
+        log_debug("agents: a message of %zu bytes that is no ping was ignored", payload.n);
+    else if (a->welcomed)
         send_pong(ws);
     else
-        log_debug("agents: a message of %zu bytes that is no ping was ignored", payload.n);
+        a->pongs_due++;
 }
 
 /* ---- a session's life ---- */
@@ -238,17 +171,8 @@ static void agent_message(struct ws_session *ws, struct str payload, bool binary
 static void agent_resync(struct session *s, struct subscription *sub,
                          struct publication *const *pubs, size_t count)
 {
-    struct ws_session *ws = ws_session_of(s);
     (void)sub;
-    for (size_t i = 0; i < count && !ws->ending; i++) {
-        struct buf b;
-        buf_init(&b, event_bytes_max(pubs[i]));
-        if (agents_event_write(&b, pubs[i]))
-            ws_session_send(ws, buf_str(&b));
-        else
-            ws_session_end(ws, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE); // nothing may be left out
-        buf_fini(&b);
-    }
+    ws_session_resync(ws_session_of(s), &agents_writer, STR_NONE, pubs, count, ws_session_send);
 }
 
 /* The client is told that it is connected when that is true on every loop: whoever has read it may
@@ -259,6 +183,8 @@ static void welcome(struct agent *a)
     if (!a->welcomed)
         send_welcome(ws, a->asked != NULL ? str_from(a->asked) : ws->session.tenant);
     a->welcomed = true;
+    for (; a->pongs_due > 0; a->pongs_due--)
+        send_pong(ws);
 }
 
 static bool is_following(struct ws_session *ws, const struct answer *a)
@@ -321,7 +247,7 @@ static struct str user_channel(struct str user, char *at, size_t cap)
 static void agent_opened(struct ws_session *ws)
 {
     struct agent *a = container_of(ws, struct agent, ws);
-    a->organization = organization_enter(ws->endpoint->shared, ws->session.tenant);
+    a->organization = tally_enter(ws->endpoint->shared, ws->session.tenant);
     if (a->organization == NULL)
         ws_session_end(ws, CLOSE_INTERNAL, 0, STR_NONE);
 }
@@ -349,7 +275,7 @@ static void agent_closed(struct ws_session *ws)
 {
     struct agent *a = container_of(ws, struct agent, ws);
     if (a->organization != NULL)
-        organization_leave(ws->endpoint->shared, a->organization);
+        tally_leave(ws->endpoint->shared, a->organization);
     free(a->asked);
     a->asked = NULL;
 }
@@ -386,31 +312,25 @@ struct entry {
     char organization_at[HANDSHAKE_TENANT_MAX], user_at[HANDSHAKE_TENANT_MAX];
 };
 
-static bool refuse(struct http_request *r, enum err err, const char *why)
-{
-    http_reply_error(r, err_http_status(err), err_code(err), str_from(why));
-    return false;
-}
-
 static bool entry_read(struct http_request *r, const struct endpoint *e, struct entry *ret)
 {
-    const char *why = "organizationId: must be at most 255 bytes of UTF-8 without spaces";
+    const char *why = "organizationId: must be at most 255 bytes of printable UTF-8";
     bool said = http_query(r, STR("organizationId"), ret->organization_at,
                            sizeof(ret->organization_at), &ret->organization);
     if (!said && http_query_count(r, STR("organizationId")) > 0)
-        return refuse(r, ERR_BAD_REQUEST, why);
+        return http_refuse(r, ERR_BAD_REQUEST, why);
     if (!said || ret->organization.n == 0) {
         http_reply_raw(r, STR("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"
                               "Missing organizationId\r\n"));
         return false;
     }
     if (!tenant_name_ok(ret->organization))
-        return refuse(r, ERR_BAD_REQUEST, why);
+        return http_refuse(r, ERR_BAD_REQUEST, why);
     ret->user = STR_NONE;
     if (!http_query(r, STR("userId"), ret->user_at, sizeof(ret->user_at), &ret->user) &&
         http_query_count(r, STR("userId")) > 0)
-        return refuse(r, ERR_BAD_REQUEST,
-                      "userId: must be at most 250 bytes of UTF-8 without spaces");
+        return http_refuse(r, ERR_BAD_REQUEST,
+                           "userId: must be at most 250 bytes of printable UTF-8");
     return admit_origin(r, e) && handshake_read(r, e, &ret->handshake);
 }
 
@@ -436,7 +356,7 @@ static bool entry_admit(struct http_request *r, const struct endpoint *e, const 
     struct str asked = by_claim ? in->organization : in->handshake.tenant;
     enum err err = admit(e, in->handshake.token, asked, now_s, false, ret);
     if (err != ERR_OK)
-        return refuse(r, err, ret->why);
+        return http_refuse(r, err, ret->why);
     const char *why = NULL;
     if (with_token && in->user.n > 0 && !str_eq(in->user, ret->user)) {
         err = ERR_PERMISSION_DENIED;
@@ -446,12 +366,12 @@ static bool entry_admit(struct http_request *r, const struct endpoint *e, const 
         ret->user = in->user;
     if (err == ERR_OK && !user_is_fit(ret->user, hub_policy(endpoint_hub(e, r)))) {
         err = ERR_BAD_REQUEST;
-        why = "userId: must be at most 250 bytes of UTF-8 without spaces, and not *";
+        why = "userId: must be at most 250 bytes of printable UTF-8, and not *";
     }
     if (err == ERR_OK)
         return true;
     identity_fini(ret);
-    return refuse(r, err, why);
+    return http_refuse(r, err, why);
 }
 
 static void agents_handle(struct http_request *r, const struct endpoint *e)
@@ -479,14 +399,13 @@ static bool agents_refuse_path(struct http_request *r)
 
 static void agents_prepare(struct endpoint *e)
 {
-    struct registry *g = calloc(1, sizeof(*g));
-    MUST(g != NULL && pthread_mutex_init(&g->lock, NULL) == 0);
-    map_init(&g->organizations, ORGANIZATIONS_MAX);
-    e->shared = g;
+    e->shared = tally_create();
+    MUST(e->shared != NULL);
     if (!e->tenant_given) {
         e->tenant_from = TENANT_QUERY;
         e->tenant_query = STR("organizationId");
     }
+    e->tokens_unknown = true;
     e->ws.deflate = false;
     e->ws.ping_interval_ms = e->ws.pong_timeout_ms = e->options->heartbeat_interval_ms;
     e->ws.pong_only = e->ws.no_pong_aborts = true;
@@ -494,15 +413,8 @@ static void agents_prepare(struct endpoint *e)
 
 static void agents_release(struct endpoint *e)
 {
-    struct registry *g = e->shared;
-    struct map_node *n;
-    while ((n = map_first(&g->organizations)) != NULL) { // of sessions that the end cut short
-        map_remove(&g->organizations, n);
-        free(container_of(n, struct organization, node));
-    }
-    map_fini(&g->organizations);
-    pthread_mutex_destroy(&g->lock);
-    free(g);
+    struct tally *organizations = e->shared;
+    tally_destroy(&organizations);
     e->shared = NULL;
 }
 

@@ -11,7 +11,7 @@
 
 /* An object whose type is "ping", in valid JSON: the one message that is answered. */
 bool agents_is_ping(struct str message);
-/* {"type":..,"data":..,"timestamp":".."} */
-bool agents_event_write(struct buf *out, const struct publication *p);
+/* {"type":..,"data":..,"timestamp":".."}, in whatever channel. */
+bool agents_event_write(struct buf *out, struct str channel, const struct publication *p);
 
 #endif

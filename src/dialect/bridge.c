@@ -49,17 +49,17 @@ static void control_socket(struct bridge *b, struct bridge_message *m, struct st
                            struct control_params *p)
 {
     uint8_t id[16];
-    struct bridge_tenants ts;
+    struct name_set tenants;
     if (!bridge_take_text(m, m->sid, &p->client)) {
         bridge_wrong(m, "sid: must be a string");
         return;
     }
     if (!sio_sid_parse(p->client, id))
         return; // of another server
-    bridge_tenants_find(b, BRIDGE_SOCKET, nsp, p->client, &ts);
+    bridge_tenants_find(b, BRIDGE_SOCKET, nsp, p->client, &tenants);
     p->dialect = "socketio";
-    bridge_control(b, &ts, p);
-    bridge_tenants_drop(&ts);
+    bridge_control(b, &tenants, p);
+    name_set_fini(&tenants);
 }
 
 static void do_disconnect(struct bridge *b, struct bridge_message *m, struct str nsp)
@@ -105,17 +105,17 @@ static void do_close_room(struct bridge *b, struct bridge_message *m, struct str
 {
     char at[CHANNEL_NAME_MOST];
     struct buf channel = buf_on(at, sizeof(at));
-    struct bridge_tenants ts;
+    struct name_set tenants;
     struct str room = STR_NONE;
     if (!take_room(m, nsp, &room, &channel))
         return;
-    bridge_tenants_find(b, BRIDGE_ROOM, nsp, room, &ts);
-    bridge_control(b, &ts,
+    bridge_tenants_find(b, BRIDGE_ROOM, nsp, room, &tenants);
+    bridge_control(b, &tenants,
                    &(struct control_params){.verb = CONTROL_UNSUBSCRIBE,
                                             .everybody = true,
                                             .dialect = "socketio",
                                             .channel = buf_str(&channel)});
-    bridge_tenants_drop(&ts);
+    name_set_fini(&tenants);
 }
 
 /* Answers to acknowledgements are between the servers that asked for them. */

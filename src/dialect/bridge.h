@@ -20,6 +20,7 @@ enum bridge_where { BRIDGE_NAMESPACE, BRIDGE_ROOM, BRIDGE_SOCKET };
 /* What a bridge does to the world; tests have their own. */
 struct bridge_ops {
     void (*publish)(void *ctx, const struct publish_params *p);
+    /* Always of sockets: p->dialect "socketio" stands for every dialect on top of it as well. */
     void (*control)(void *ctx, const struct control_params *p);
     /* Visits every tenant that has somebody there, maybe twice. name: of the room or socket. */
     void (*tenants)(void *ctx, enum bridge_where where, struct str nsp, struct str name,

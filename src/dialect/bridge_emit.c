@@ -124,17 +124,17 @@ static bool spare_sockets(struct bridge_message *m, struct buf *spared)
 }
 
 /* A room's channel, or that of the socket whose id the room is; NULL in tenants: nobody. */
-static bool room_find(struct bridge *b, struct str nsp, struct str room, struct bridge_tenants *ret,
+static bool room_find(struct bridge *b, struct str nsp, struct str room, struct name_set *ret,
                       struct buf *channel)
 {
     uint8_t id[16];
     buf_clear(channel);
     if (sio_sid_parse(room, id)) {
-        struct bridge_tenants sockets;
-        map_init(&sockets.all, BRIDGE_TENANTS_MAX);
+        struct name_set sockets;
+        name_set_init(&sockets, BRIDGE_TENANTS_MAX);
         b->ops->tenants(b->ctx, BRIDGE_SOCKET, nsp, room, bridge_tenant_note, &sockets);
-        bool is_socket = sockets.all.count > 0;
-        bridge_tenants_drop(&sockets);
+        bool is_socket = sockets.names.count > 0;
+        name_set_fini(&sockets);
         if (is_socket) {
             bridge_tenants_find(b, BRIDGE_SOCKET, nsp, room, ret);
             return socketio_socket_channel(channel, room);
@@ -156,17 +156,17 @@ static void emit_to_rooms(struct bridge *b, struct bridge_message *m, struct str
         return;
     }
     for (size_t i = 0; i < rooms->count; i++) {
-        struct bridge_tenants ts;
+        struct name_set tenants;
         if (!bridge_is_word(rooms->all[i])) { // nobody can be in it
             bridge_wrong(m, "room: must be a name without spaces");
             continue;
         }
-        bool ok = room_find(b, nsp, rooms->all[i], &ts, &channel);
+        bool ok = room_find(b, nsp, rooms->all[i], &tenants, &channel);
         p->channel = buf_str(&channel);
         p->exclude_channels = buf_str(spared);
         if (ok)
-            bridge_publish(b, &ts, p);
-        bridge_tenants_drop(&ts);
+            bridge_publish(b, &tenants, p);
+        name_set_fini(&tenants);
         if (!ok || !spare(spared, p->channel))
             bridge_wrong(m, "room: too long");
     }
@@ -178,14 +178,14 @@ static void emit_to_namespace(struct bridge *b, struct str nsp, struct publish_p
 {
     char at[CHANNEL_NAME_MOST];
     struct buf channel = buf_on(at, sizeof(at));
-    struct bridge_tenants ts;
+    struct name_set tenants;
     if (!socketio_namespace_channel(&channel, nsp))
         return;
-    bridge_tenants_find(b, BRIDGE_NAMESPACE, nsp, STR_NONE, &ts);
+    bridge_tenants_find(b, BRIDGE_NAMESPACE, nsp, STR_NONE, &tenants);
     p->channel = buf_str(&channel);
     p->exclude_channels = buf_str(spared);
-    bridge_publish(b, &ts, p);
-    bridge_tenants_drop(&ts);
+    bridge_publish(b, &tenants, p);
+    name_set_fini(&tenants);
 }
 
 void bridge_emit(struct bridge *b, struct bridge_message *m, struct str nsp)

@@ -17,10 +17,16 @@ static void publish(void *ctx, const struct publish_params *p)
     hub_publish(b->hub, p, answered, b);
 }
 
+/* Sockets are counted under the name of their endpoint's dialect. */
 static void control(void *ctx, const struct control_params *p)
 {
+    static const char *const names[] = {"socketio", "pytake"};
     struct bridge_hub *b = ctx;
-    hub_control(b->hub, p, answered, b);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct control_params one = *p;
+        one.dialect = names[i];
+        hub_control(b->hub, &one, answered, b);
+    }
 }
 
 static void tenants(void *ctx, enum bridge_where where, struct str nsp, struct str name,

@@ -8,7 +8,7 @@
 #define DIALECT_BRIDGE_PRIV_H
 
 #include "base/json.h"
-#include "base/map.h"
+#include "base/name_set.h"
 #include "dialect/bridge.h"
 
 enum {
@@ -29,11 +29,6 @@ struct bridge_message {
     size_t left;
 };
 
-/* Those that one verb is for. */
-struct bridge_tenants {
-    struct map all;
-};
-
 /* Returns false. */
 bool bridge_wrong(struct bridge_message *m, const char *why);
 /* null, or not there. */
@@ -49,15 +44,14 @@ bool bridge_take_names(struct bridge_message *m, struct str raw, struct bridge_n
 /* It can be a part of a channel's name. */
 bool bridge_is_word(struct str name);
 
-/* A socketio_visitor; ctx: struct bridge_tenants. */
+/* A socketio_visitor; ctx: struct name_set. */
 void bridge_tenant_note(void *ctx, struct str name);
 /* The one that is configured, or all that have somebody there. */
 void bridge_tenants_find(struct bridge *b, enum bridge_where where, struct str nsp, struct str name,
-                         struct bridge_tenants *ret);
-void bridge_tenants_drop(struct bridge_tenants *ts);
+                         struct name_set *ret);
 /* To each of the tenants. */
-void bridge_publish(struct bridge *b, struct bridge_tenants *ts, struct publish_params *p);
-void bridge_control(struct bridge *b, struct bridge_tenants *ts, struct control_params *p);
+void bridge_publish(struct bridge *b, const struct name_set *tenants, struct publish_params *p);
+void bridge_control(struct bridge *b, const struct name_set *tenants, struct control_params *p);
 
 /* The method emit. */
 void bridge_emit(struct bridge *b, struct bridge_message *m, struct str nsp);

@@ -3,10 +3,7 @@
  *
  * Always true: the scratch has as many bytes as the message, and no text of it is decoded twice.
  */
-#include "base/must.h"
 #include "dialect/bridge_priv.h"
-
-#include <stdlib.h>
 
 bool bridge_wrong(struct bridge_message *m, const char *why)
 {
@@ -109,56 +106,35 @@ bool bridge_is_word(struct str name)
 
 /* ---- tenants ---- */
 
-struct tenant {
-    struct map_node node;
-    char name[];
-};
-
+/* Without memory a tenant goes without this message. */
 void bridge_tenant_note(void *ctx, struct str name)
 {
-    struct bridge_tenants *ts = ctx;
-    if (map_find(&ts->all, name) != NULL)
-        return;
-    struct tenant *t = malloc(sizeof(*t) + name.n);
-    if (t == NULL)
-        return;
-    char *at = t->name;
-    t->node.key = str_put(&at, name);
-    if (!map_add(&ts->all, &t->node))
-        free(t);
+    (void)name_set_add(ctx, name);
 }
 
 void bridge_tenants_find(struct bridge *b, enum bridge_where where, struct str nsp, struct str name,
-                         struct bridge_tenants *ret)
+                         struct name_set *ret)
 {
-    map_init(&ret->all, BRIDGE_TENANTS_MAX);
+    name_set_init(ret, BRIDGE_TENANTS_MAX);
     if (str_eq(b->tenant, STR("*")))
         b->ops->tenants(b->ctx, where, nsp, name, bridge_tenant_note, ret);
     else
         bridge_tenant_note(ret, b->tenant);
 }
 
-void bridge_tenants_drop(struct bridge_tenants *ts)
+void bridge_publish(struct bridge *b, const struct name_set *tenants, struct publish_params *p)
 {
-    struct map_node *n;
-    while ((n = map_first(&ts->all)) != NULL) {
-        map_remove(&ts->all, n);
-        free(container_of(n, struct tenant, node));
-    }
-    map_fini(&ts->all);
-}
-
-void bridge_publish(struct bridge *b, struct bridge_tenants *ts, struct publish_params *p)
-{
-    for (struct map_node *n = map_first(&ts->all); n != NULL; n = map_next(&ts->all, n)) {
+    for (struct map_node *n = map_first(&tenants->names); n != NULL;
+         n = map_next(&tenants->names, n)) {
         p->tenant = n->key;
         b->ops->publish(b->ctx, p);
     }
 }
 
-void bridge_control(struct bridge *b, struct bridge_tenants *ts, struct control_params *p)
+void bridge_control(struct bridge *b, const struct name_set *tenants, struct control_params *p)
 {
-    for (struct map_node *n = map_first(&ts->all); n != NULL; n = map_next(&ts->all, n)) {
+    for (struct map_node *n = map_first(&tenants->names); n != NULL;
+         n = map_next(&tenants->names, n)) {
         p->tenant = n->key;
         b->ops->control(b->ctx, p);
     }

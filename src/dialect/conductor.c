@@ -24,7 +24,7 @@ static struct watcher *watcher_of(struct ws_session *ws)
 void watcher_send(struct watcher *w, struct str type, struct str data)
 {
     struct buf b;
-    buf_init(&b, data.n + 6 * type.n + 128);
+    buf_init(&b, data.n + json_string_bytes_max(type) + FRAME_ROOM);
     if (frame_write(&b, type, data, loop_wall_ms(ws_session_loop(&w->ws))))
         ws_session_send(&w->ws, buf_str(&b));
     buf_fini(&b);
@@ -33,7 +33,7 @@ void watcher_send(struct watcher *w, struct str type, struct str data)
 void watcher_send_message(struct watcher *w, struct str type, struct str message)
 {
     struct buf b;
-    buf_init(&b, 6 * message.n + 32);
+    buf_init(&b, json_string_bytes_max(message) + 32);
     if (message_write(&b, message))
         watcher_send(w, type, buf_str(&b));
     buf_fini(&b);
@@ -66,14 +66,13 @@ static bool own_encode(const struct encoding *e, struct str channel, const struc
 {
     struct watcher *w = (struct watcher *)(uintptr_t)e->extra;
     struct buf b;
-    (void)channel;
     (void)out;
     if (p->kind != EVENT_PUBLICATION)
         return false;
     greet(w);
     pause_heard(w, p);
-    buf_init(&b, p->data.n + 6 * p->type.n + 128);
-    if (frame_write(&b, p->type, p->data, p->time_ms))
+    buf_init(&b, conductor_writer.bytes_max(channel, p));
+    if (conductor_writer.write(&b, channel, p))
         ws_session_send(&w->ws, buf_str(&b));
     buf_fini(&b);
     return false;
@@ -96,13 +95,18 @@ static void follows_all(void *ctx, const struct answer *a)
 
 static void follow_all(struct watcher *w)
 {
+    struct filter *filter = NULL;
+    if (w->topics != NULL && (filter = filter_call(wants, w)) == NULL) {
+        ws_session_end(&w->ws, CLOSE_INTERNAL, 0, STR_NONE); // it must not hear what it left out
+        return;
+    }
     session_ref(&w->ws.session);
     hub_subscribe(&w->ws.session,
                   &(struct subscribe_params){
                       .channel = STR("gamification"),
                       .encoding = conductor_encoding(w->ws.carrier->framing),
                       .authorized = true,
-                      .filter = w->topics != NULL ? filter_call(wants, w) : NULL,
+                      .filter = filter,
                   },
                   follows_all, w);
 }
@@ -262,15 +266,8 @@ static const struct encoding *ops_encoding(struct session *s)
 static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
                        size_t count)
 {
-    struct watcher *w = watcher_of(ws_session_of(s));
-    (void)sub;
-    for (size_t i = 0; i < count; i++) {
-        struct buf b;
-        buf_init(&b, pubs[i]->data.n + 6 * pubs[i]->type.n + 128);
-        if (frame_write(&b, pubs[i]->type, pubs[i]->data, pubs[i]->time_ms))
-            ws_session_send(&w->ws, buf_str(&b));
-        buf_fini(&b);
-    }
+    ws_session_resync(ws_session_of(s), &conductor_writer, subscription_channel(sub), pubs, count,
+                      ws_session_send);
 }
 
 static void ops_bury(struct session *s)
@@ -347,7 +344,7 @@ static void handle(struct http_request *r, const struct endpoint *e)
     int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
     enum err err = admit(e, h.token, h.tenant, now_s, false, &id);
     if (err == ERR_BAD_REQUEST)
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(id.why));
+        http_refuse(r, err, id.why);
     else if (err != ERR_OK)
         refuse_token(r, e);
     else
@@ -370,6 +367,7 @@ static void prepare(struct endpoint *e)
     if (c == NULL)
         return;
     c->endpoint = e;
+    e->tokens_unknown = true;
     c->producer = *e;
     c->producer.messages_per_second = 0; // a back end's
     c->stream = e->sse;

@@ -89,15 +89,15 @@ static void handed(void *ctx, const struct http_result *result)
     struct handing *h = ctx;
     char text[256];
     struct buf b = buf_on(text, sizeof(text));
-    struct str body = str_trim(result->body);
+    struct str body = json_trim(result->body);
     if (result->why != NULL)
-        (void)buf_add_format(&b, "The back end did not take the job: %s%c", result->why, 0);
+        (void)buf_add_format(&b, "The back end did not take the job: %s", result->why);
     else if (result->status < 200 || result->status > 299)
-        (void)buf_add_format(&b, "The back end did not take the job: HTTP %u%c", result->status, 0);
+        (void)buf_add_format(&b, "The back end did not take the job: HTTP %u", result->status);
     else if (json_valid(body) && body.p[0] == '{' && !events_publish(h, body))
-        (void)buf_add_format(&b, "The back end answered with events that are none%c", 0);
+        (void)buf_add(&b, STR("The back end answered with events that are none"));
     if (b.len > 0 && job_is_running(h->conductor, h->tenant, h->id))
-        job_publish_error(h->hub, h->tenant, h->id, text);
+        job_publish_error(h->hub, h->tenant, h->id, buf_str(&b));
     handing_free(h);
 }
 
@@ -147,13 +147,7 @@ static void hand_to_back_end(struct conductor *c, struct hub *hub, struct str te
         return;
     if (h != NULL)
         handing_free(h);
-    job_publish_error(hub, tenant, id, "The back end cannot be asked now");
-}
-
-static void published(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a; // a job that got lost is a job that nobody takes
+    job_publish_error(hub, tenant, id, STR("The back end cannot be asked now"));
 }
 
 void job_hand_over(struct conductor *c, struct hub *hub, const struct identity *who, struct str id,
@@ -163,7 +157,7 @@ void job_hand_over(struct conductor *c, struct hub *hub, const struct identity *
     struct buf b;
     buf_init(&b, 2 * body.n + 4096);
     if (!job_text_write(&b, to_back_end, who, id, text_raw, body))
-        job_publish_error(hub, who->tenant, id, "out of memory");
+        job_publish_error(hub, who->tenant, id, STR("out of memory"));
     else if (to_back_end)
         hand_to_back_end(c, hub, who->tenant, id, buf_str(&b));
     else
@@ -172,7 +166,7 @@ void job_hand_over(struct conductor *c, struct hub *hub, const struct identity *
                                              .channel = STR("jobs"),
                                              .type = STR("job_submitted"),
                                              .data = buf_str(&b)},
-                    published, NULL);
+                    NULL, NULL); // one that got lost is a job that nobody takes
     buf_fini(&b);
 }
 

@@ -202,10 +202,10 @@ static void job_is_silent(struct job *job)
     bool ok = buf_add(&b, taken ? STR("The job has said nothing for ")
                                 : STR("No worker has taken the job for "));
     ok = ok && buf_add_u64(&b, e->options->conductor.job_idle_ms / 1000) &&
-         buf_add(&b, STR(" seconds")) && buf_add_char(&b, '\0');
+         buf_add(&b, STR(" seconds"));
     timer_arm(job_loop(job), &job->timer, JOB_GRACE_MS);
     if (ok)
-        job_publish_error(job->tap.session.hub, job->tenant, job->id, text);
+        job_publish_error(job->tap.session.hub, job->tenant, job->id, buf_str(&b));
 }
 
 /* False: the timer was armed for the rest. */
@@ -346,12 +346,6 @@ bool job_is_running(struct conductor *c, struct str tenant, struct str id)
 
 /* ---- publishing ---- */
 
-static void published(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a;
-}
-
 void job_publish(struct hub *hub, struct str tenant, struct str id, struct str type,
                  struct str data)
 {
@@ -361,18 +355,18 @@ void job_publish(struct hub *hub, struct str tenant, struct str id, struct str t
     hub_publish(hub,
                 &(struct publish_params){
                     .tenant = tenant, .channel = {name, sizeof(name)}, .type = type, .data = data},
-                published, NULL);
+                NULL, NULL);
 }
 
-void job_publish_error(struct hub *hub, struct str tenant, struct str id, const char *message)
+void job_publish_error(struct hub *hub, struct str tenant, struct str id, struct str message)
 {
     char at[1024];
     struct buf b = buf_on(at, sizeof(at));
     struct json_writer w;
     json_writer_init(&w, &b);
     json_open_object(&w);
-    json_put_string(json_key(&w, STR("error")), str_from(message));
-    json_put_string(json_key(&w, STR("message")), str_from(message));
+    json_put_string(json_key(&w, STR("error")), message);
+    json_put_string(json_key(&w, STR("message")), message);
     json_close_object(&w);
     if (json_done(&w))
         job_publish(hub, tenant, id, STR("error"), buf_str(&b));

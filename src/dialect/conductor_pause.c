@@ -57,7 +57,7 @@ static void asked(void *ctx, const struct http_result *result)
     struct str success = STR_NONE;
     bool ok = result->why == NULL && result->status >= 200 && result->status <= 299 &&
               json_valid(result->body) &&
-              json_find(str_trim(result->body), STR("success"), &success);
+              json_find(json_trim(result->body), STR("success"), &success);
     pause_answer(p, ok && str_eq(success, STR("true")));
 }
 
@@ -123,12 +123,6 @@ void pause_heard(struct watcher *w, const struct publication *pub)
     }
 }
 
-static void published(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a; // what got lost is not answered in time
-}
-
 /* How many follow the channel jobs is known. */
 static void counted(void *ctx, const struct answer *a)
 {
@@ -151,7 +145,7 @@ static void counted(void *ctx, const struct answer *a)
                                                  .channel = STR("jobs"),
                                                  .type = STR("pause_councilor"),
                                                  .data = buf_str(&b)},
-                        published, NULL);
+                        NULL, NULL); // what got lost is not answered in time
         buf_fini(&b);
     }
     tick_arm(w);

@@ -31,6 +31,7 @@ enum {
     JOB_GRACE_MS = 1000,        // between result or error and the end, for what still comes
     JOB_ID_TEXT = 4 + UUID_TEXT,
     STAMP_MAX = 32,
+    FRAME_ROOM = 128, // of an event, beside its type and data
     EVENT_TYPE_MAX = 255,
     HTTP_TEXT_MAX = 8 << 20, // an answer, or what the back end is sent
 };
@@ -45,6 +46,8 @@ bool frame_write(struct buf *out, struct str type, struct str data, int64_t wall
 bool job_frame_write(struct buf *out, const struct publication *p, struct str job_id);
 /* {"message":message}: the data of an error. */
 bool message_write(struct buf *out, struct str message);
+/* Publications as such frames. */
+extern const struct ws_writer conductor_writer;
 const struct encoding *conductor_encoding(const struct framing *f);
 /* {"detail":"..."} as the framework of the original has it. */
 void reply_detail(struct http_request *r, unsigned status, struct str text);
@@ -156,14 +159,30 @@ struct watcher {
 
 void council_join(struct watcher *w);
 void council_leave(struct watcher *w);
-/* Makes sure that task events of this tenant are kept from here on. */
-void council_listen(struct conductor *c, struct hub *hub, struct str tenant);
+/* Makes sure that task events of this tenant are kept from here on, and those that its channel
+ * remembers. done() (NULL: nobody waits) is called once, maybe inside, when they are there. */
+typedef void recalled_fn(void *ctx);
+void council_listen(struct conductor *c, struct hub *hub, struct str tenant, recalled_fn *done,
+                    void *ctx);
+struct council *council_find(struct conductor *c, struct str tenant); // under the lock
 uint32_t council_count(struct conductor *c, struct str tenant);
 bool council_stats_write(struct watcher *w, struct buf *out);
+void councils_drop(struct conductor *c);
+
+/* ---- a tenant's last task events (conductor_record.c) ---- */
+
+/* Under the lock; rec may be NULL. */
+struct council_record *record_make(struct council *cc, struct hub *hub); // NULL: none
+bool record_has_events(const struct council_record *rec);
+void record_leave(struct council_record *rec); // its council goes
+void record_drop(struct council_record *rec);  // at the end of all
+/* With the lock free. Fetches what was published before the record was there; as council_listen()
+ * otherwise. */
+void record_recall(struct conductor *c, struct hub *hub, struct str tenant, recalled_fn *done,
+                   void *ctx);
 /* The newest task events, newest first, as the elements of an array. Returns how many. */
 uint32_t council_recent_write(struct conductor *c, struct str tenant, uint32_t most,
                               struct buf *out);
-void councils_drop(struct conductor *c);
 
 /* ---- councilors to pause (conductor_pause.c) ---- */
 
@@ -215,7 +234,7 @@ void jobs_drop(struct conductor *c);
 /* Publishes to the job's channel, as a back end would. */
 void job_publish(struct hub *hub, struct str tenant, struct str id, struct str type,
                  struct str data);
-void job_publish_error(struct hub *hub, struct str tenant, struct str id, const char *message);
+void job_publish_error(struct hub *hub, struct str tenant, struct str id, struct str message);
 
 /* A reader's place in a job. */
 struct job_reader {

@@ -20,15 +20,16 @@ static bool has_api_key(const struct http_request *r, const struct endpoint *e)
 bool conductor_admit(struct http_request *r, const struct endpoint *e, bool api_key_helps,
                      struct identity *ret)
 {
-    struct handshake h;
-    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
+    return admit_request(r, e, api_key_helps && has_api_key(r, e), ret);
+}
+
+/* Nothing is begun that could not be ended. True: answered. */
+static bool is_going_away(struct http_request *r)
+{
+    if (!http_is_draining(r))
         return false;
-    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    bool trusted = api_key_helps && has_api_key(r, e);
-    enum err err = admit(e, h.token, h.tenant, now_s, trusted, ret);
-    if (err != ERR_OK)
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(ret->why));
-    return err == ERR_OK;
+    http_reply_error(r, 503, close_code(CLOSE_GOING_AWAY), close_text(CLOSE_GOING_AWAY));
+    return true;
 }
 
 static void reply_not_json(struct http_request *r)
@@ -39,10 +40,8 @@ static void reply_not_json(struct http_request *r)
 
 static bool is_object(struct str body)
 {
-    struct str text = body;
-    while (text.n > 0 && (*text.p == ' ' || *text.p == '\t' || *text.p == '\n' || *text.p == '\r'))
-        text = str_skip(text, 1);
-    return text.n > 0 && *text.p == '{' && json_valid(body);
+    struct str text = json_trim(body);
+    return text.n > 0 && text.p[0] == '{' && json_valid(text);
 }
 
 /* ---- POST /api/v1/stream-execute ---- */
@@ -62,7 +61,7 @@ static void reply_started(struct http_request *r, struct str id)
 {
     struct buf b, url;
     struct str path = r->path; // it ends in "-execute"
-    buf_init(&b, path.n * 6 + 512);
+    buf_init(&b, json_string_bytes_max(path) + 512);
     buf_init(&url, path.n + 128);
     bool ok = buf_add(&url, (struct str){path.p, path.n - (sizeof("-execute") - 1)}) &&
               buf_add_char(&url, '/') && buf_add(&url, id);
@@ -107,7 +106,7 @@ static void starting_gone(struct http_request *r, void *ctx)
 static struct starting *starting_make(struct http_request *r, const struct endpoint *e,
                                       const struct identity *who, struct str text)
 {
-    struct str body = str_trim(r->body);
+    struct str body = json_trim(r->body);
     struct starting *st = calloc(1, sizeof(*st) + body.n + who->tenant.n + who->user.n);
     if (st == NULL)
         return NULL;
@@ -152,7 +151,7 @@ static void execute(struct http_request *r, const struct endpoint *e, const stru
 void conductor_execute(struct http_request *r, const struct endpoint *e)
 {
     struct identity id;
-    if (conductor_of(r, e) == NULL || !conductor_admit(r, e, false, &id))
+    if (is_going_away(r) || conductor_of(r, e) == NULL || !conductor_admit(r, e, false, &id))
         return;
     execute(r, e, &id);
     identity_fini(&id);
@@ -228,7 +227,7 @@ static void ingest_publish(struct http_request *r, const struct endpoint *e,
         reply_detail(r, 503, STR("out of memory"));
         return;
     }
-    council_listen(c, hub, tenant);
+    council_listen(c, hub, tenant, NULL, NULL);
     in->http = r;
     in->watcher_count = council_count(c, tenant);
     in->type_n = event->type.n;
@@ -263,7 +262,7 @@ void conductor_ingest(struct http_request *r, const struct endpoint *e)
                      STR("Invalid event type: one of task_inputted, task_submitted, task_picked, "
                          "task_started, task_completed, task_error is expected"));
     else if (tenant.n == 0)
-        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of printable UTF-8"));
     else
         ingest_publish(r, e, &event, tenant);
 }
@@ -286,12 +285,25 @@ static bool read_limit(struct http_request *r, uint32_t *ret)
     return true;
 }
 
-static void reply_recent(struct http_request *r, const struct endpoint *e, struct str tenant,
+/* Somebody who asks for task events that may have to be fetched. */
+struct asking {
+    struct http_request *http; // NULL: the peer has gone
+    struct conductor *conductor;
+    uint32_t limit;
+    struct str tenant;
+    char bytes[];
+};
+
+static void asking_gone(struct http_request *r, void *ctx)
+{
+    (void)r;
+    ((struct asking *)ctx)->http = NULL;
+}
+
+static void reply_recent(struct http_request *r, struct conductor *c, struct str tenant,
                          uint32_t limit)
 {
-    struct conductor *c = e->shared;
     struct buf events, b;
-    council_listen(c, endpoint_hub(e, r), tenant);
     buf_init(&events, 2 * RECENT_MAX_BYTES);
     buf_init(&b, 2 * RECENT_MAX_BYTES + 128);
     uint32_t n = council_recent_write(c, tenant, limit, &events);
@@ -308,6 +320,32 @@ static void reply_recent(struct http_request *r, const struct endpoint *e, struc
     buf_fini(&events);
 }
 
+static void asking_answered(void *ctx)
+{
+    struct asking *as = ctx;
+    if (as->http != NULL) {
+        as->http->gone = NULL;
+        reply_recent(as->http, as->conductor, as->tenant, as->limit);
+    }
+    free(as);
+}
+
+static void ask_recent(struct http_request *r, const struct endpoint *e, struct str tenant,
+                       uint32_t limit)
+{
+    struct asking *as = malloc(sizeof(*as) + tenant.n);
+    if (as == NULL) {
+        reply_detail(r, 503, STR("out of memory"));
+        return;
+    }
+    char *at = as->bytes;
+    *as = (struct asking){.http = r, .conductor = e->shared, .limit = limit};
+    as->tenant = str_put(&at, tenant);
+    r->gone = asking_gone;
+    r->gone_ctx = as;
+    council_listen(e->shared, endpoint_hub(e, r), tenant, asking_answered, as);
+}
+
 void conductor_recent(struct http_request *r, const struct endpoint *e)
 {
     struct identity id;
@@ -315,17 +353,11 @@ void conductor_recent(struct http_request *r, const struct endpoint *e)
     if (conductor_of(r, e) == NULL || !conductor_admit(r, e, true, &id))
         return;
     if (read_limit(r, &limit))
-        reply_recent(r, e, id.tenant, limit);
+        ask_recent(r, e, id.tenant, limit);
     identity_fini(&id);
 }
 
 /* ---- /ws/agent-stream ---- */
-
-static void produced(void *ctx, const struct answer *a)
-{
-    (void)ctx;
-    (void)a; // a producer is told nothing
-}
 
 static void producer_said(struct ws_session *ws, struct str payload, bool binary)
 {
@@ -340,13 +372,13 @@ static void producer_said(struct ws_session *ws, struct str payload, bool binary
                                              .channel = STR("gamification"),
                                              .type = event.type,
                                              .data = buf_str(&b)},
-                    produced, NULL);
+                    NULL, NULL); // a producer is told nothing
     buf_fini(&b);
 }
 
 static void producer_opened(struct ws_session *ws)
 {
-    council_listen(ws->endpoint->shared, ws->session.hub, ws->session.tenant);
+    council_listen(ws->endpoint->shared, ws->session.hub, ws->session.tenant, NULL, NULL);
 }
 
 static const struct ws_kind producer_kind = {
@@ -361,14 +393,14 @@ void conductor_produce(struct http_request *r, const struct endpoint *e)
     struct conductor *c = conductor_of(r, e);
     char at[NAME_BYTES_MAX + 1];
     struct str asked = STR_NONE;
-    if (c == NULL || !admit_back_end(r, e))
+    if (c == NULL || is_going_away(r) || !admit_back_end(r, e))
         return;
     if (http_query_count(r, STR("tenant")) > 0 &&
         !http_query(r, STR("tenant"), at, sizeof(at), &asked))
         asked = STR(" "); // too long: as bad as any
     struct identity id = {.tenant = tenant_of(e, asked), .why = ""};
     if (id.tenant.n == 0)
-        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+        reply_detail(r, 400, STR("tenant: must be at most 255 bytes of printable UTF-8"));
     else
         (void)ws_session_accept(r, &c->producer, &producer_kind, &id, NULL);
 }

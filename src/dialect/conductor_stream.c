@@ -133,7 +133,7 @@ static void send_frame(struct stream *st, struct str json)
 static void send_publication(struct stream *st, const struct publication *p)
 {
     struct buf json;
-    buf_init(&json, p->data.n + 6 * p->type.n + 256);
+    buf_init(&json, p->data.n + json_string_bytes_max(p->type) + 2 * FRAME_ROOM);
     if (job_frame_write(&json, p, st->job->id))
         send_frame(st, buf_str(&json));
     buf_fini(&json);
@@ -262,7 +262,7 @@ static void stream_open(struct http_request *r, const struct endpoint *e, const 
     struct hub *hub = endpoint_hub(e, r);
     struct stream *st = stream_make(id, job);
     if (st == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         job_unref(job);
         return;
     }

@@ -24,13 +24,8 @@ size_t stamp_write(int64_t wall_ms, char at[STAMP_MAX])
 /* In JSON a raw line end can only stand between two tokens. */
 static void flatten(struct buf *out, size_t from)
 {
-    static const char ends[] = {'\n', '\r'};
-    char *end = out->p + out->len;
-    for (size_t i = 0; i < sizeof(ends); i++) {
-        char *at = out->p + from;
-        while ((at = memchr(at, ends[i], (size_t)(end - at))) != NULL)
-            *at++ = ' ';
-    }
+    buf_replace(out, from, '\n', ' ');
+    buf_replace(out, from, '\r', ' ');
 }
 
 static struct str type_or_message(struct str type)
@@ -86,21 +81,24 @@ bool message_write(struct buf *out, struct str message)
 
 /* ---- publications ---- */
 
+static size_t event_bytes_max(struct str channel, const struct publication *p)
+{
+    (void)channel;
+    return json_string_bytes_max(p->type) + p->data.n + FRAME_ROOM;
+}
+
+static bool event_write(struct buf *out, struct str channel, const struct publication *p)
+{
+    (void)channel;
+    return frame_write(out, p->type, p->data, p->time_ms);
+}
+
+const struct ws_writer conductor_writer = {event_bytes_max, event_write};
+
 static bool encode(const struct encoding *e, struct str channel, const struct publication *p,
                    struct buf *out)
 {
-    (void)channel;
-    if (p->kind != EVENT_PUBLICATION)
-        return false;
-    size_t most = p->data.n + 6 * p->type.n + 128;
-    char *at = pool_alloc(most);
-    if (at == NULL)
-        return false;
-    struct buf frame = buf_on(at, most);
-    bool ok = frame_write(&frame, p->type, p->data, p->time_ms) &&
-              ws_encoding_frame(e, buf_str(&frame), out);
-    pool_free(at);
-    return ok;
+    return p->kind == EVENT_PUBLICATION && ws_encoding_event(e, &conductor_writer, channel, p, out);
 }
 
 const struct encoding *conductor_encoding(const struct framing *f)

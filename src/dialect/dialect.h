@@ -14,6 +14,7 @@
 #include "auth/admission.h"
 #include "carrier/sse.h"
 #include "carrier/ws.h"
+#include "dialect/options.h"
 #include "http/http.h"
 #include "hub/hub.h"
 
@@ -60,26 +61,6 @@ extern const struct dialect *const dialects[];
 extern const size_t dialect_count;
 const struct dialect *dialect_find(struct str name);
 
-/* What the configuration says to single dialects. */
-struct dialect_options {
-    uint32_t heartbeat_interval_ms, heartbeat_timeout_ms; // of dialects with JSON heartbeats
-    uint32_t connections_max;                             // of dialects with such a limit
-    struct {
-        struct str backend, backend_key; // backend "": none
-        uint32_t backend_timeout_ms, backend_queue_max;
-        const struct str *namespaces; // "*": any
-        size_t namespace_count;
-        uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
-        uint32_t recovery_ms; // 0: none
-        uint32_t payload_max_bytes;
-    } socketio;
-    struct {
-        struct str backend, backend_key;
-        uint32_t backend_timeout_ms;
-        uint32_t jobs_max, job_events_max, job_keep_ms, job_idle_ms;
-    } conductor;
-};
-
 enum endpoint_auth { AUTH_AUTO, AUTH_REQUIRED, AUTH_OPTIONAL, AUTH_NONE };
 enum tenant_from { TENANT_FIXED, TENANT_CLAIM, TENANT_QUERY };
 
@@ -96,6 +77,7 @@ struct endpoint {
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
     bool tenant_given;         // by the configuration
+    bool tokens_unknown;       // to its clients: one that nobody could check is not looked at
     struct str tenant;         // fixed, or the fallback
     struct str tenant_query;   // name of the query parameter
     const struct str *origins; // NULL: those of the admission

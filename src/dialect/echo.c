@@ -24,16 +24,9 @@ static const struct carrier_handler echo_handler = {.message = echo_message, .cl
 
 static bool echo_admits(struct http_request *r, const struct endpoint *e)
 {
-    struct handshake h;
     struct identity id;
-    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
+    if (!admit_request(r, e, false, &id))
         return false;
-    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    enum err err = admit(e, h.token, h.tenant, now_s, false, &id);
-    if (err != ERR_OK) {
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(id.why));
-        return false;
-    }
     identity_fini(&id);
     return true;
 }

@@ -418,7 +418,7 @@ static void native_handle(struct http_request *r, const struct endpoint *e)
         return;
     struct native_session *ns = native_make(e, &h);
     if (ns == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         return;
     }
     ns->carrier = ws_accept(r, &e->ws, &native_handler, ns);

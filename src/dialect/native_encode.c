@@ -8,6 +8,8 @@
 
 #include "dialect/ws_session.h"
 
+enum { NAMES_ROOM = 256 }; // of a push, beside what it says
+
 /* Tags are a raw object of strings; the type goes in as one more, last, so that it wins. */
 static bool tags_write(struct buf *out, const struct publication *p)
 {
@@ -31,11 +33,7 @@ static bool number_write(struct buf *out, struct str name, uint64_t v)
 
 void native_flatten(struct buf *out, size_t from)
 {
-    if (out->len == from)
-        return;
-    char *at = out->p + from, *end = out->p + out->len;
-    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL)
-        *at++ = ' ';
+    buf_replace(out, from, '\n', ' ');
 }
 
 bool native_publication_write(struct buf *out, struct str channel, const struct publication *p,
@@ -59,8 +57,8 @@ bool native_publication_write(struct buf *out, struct str channel, const struct 
 
 size_t native_push_bytes_max(struct str channel, const struct publication *p)
 {
-    // A character takes at most six as an escape; 256 for the names around.
-    return (channel.n + p->channel.n + p->type.n) * 6 + p->data.n + p->tags.n + p->info.n + 256;
+    return json_string_bytes_max(channel) + json_string_bytes_max(p->channel) +
+           json_string_bytes_max(p->type) + p->data.n + p->tags.n + p->info.n + NAMES_ROOM;
 }
 
 static bool body_write(struct buf *out, struct str channel, const struct publication *p)
@@ -87,15 +85,8 @@ bool native_push_write(struct buf *out, struct str channel, const struct publica
 static bool native_encode(const struct encoding *e, struct str channel, const struct publication *p,
                           struct buf *out)
 {
-    size_t most = native_push_bytes_max(channel, p);
-    char *at = pool_alloc(most);
-    if (at == NULL)
-        return false;
-    struct buf payload = buf_on(at, most);
-    bool ok =
-        native_push_write(&payload, channel, p) && ws_encoding_frame(e, buf_str(&payload), out);
-    pool_free(at);
-    return ok;
+    static const struct ws_writer writer = {native_push_bytes_max, native_push_write};
+    return ws_encoding_event(e, &writer, channel, p, out);
 }
 
 static const struct encoding encodings[WS_FRAMINGS] = WS_ENCODINGS("native", native_encode);

@@ -181,16 +181,9 @@ static const struct ws_kind orq_kind = {
 
 static void orq_handle(struct http_request *r, const struct endpoint *e)
 {
-    struct handshake h;
     struct identity id;
-    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
+    if (!admit_request(r, e, false, &id))
         return;
-    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    enum err err = admit(e, h.token, h.tenant, now_s, false, &id);
-    if (err != ERR_OK) {
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(id.why));
-        return;
-    }
     (void)ws_session_accept(r, e, &orq_kind, &id, NULL);
     identity_fini(&id);
 }
@@ -234,6 +227,7 @@ static void orq_health(struct http_request *r, const struct endpoint *e)
 static void orq_prepare(struct endpoint *e)
 {
     MUST(orq_tenants_make(e));
+    e->tokens_unknown = true;
     e->ws.deflate = false;
 }
 

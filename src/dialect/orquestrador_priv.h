@@ -45,7 +45,7 @@ bool orq_text_write(struct buf *out, struct str bytes);
 /* ---- what it is told ---- */
 
 bool orq_event_write(struct buf *out, struct str channel, const struct publication *p);
-size_t orq_event_bytes_max(const struct publication *p);
+size_t orq_event_bytes_max(struct str channel, const struct publication *p);
 /* {"type":"error","data":{"message":"<before><what>"}} */
 bool orq_error_write(struct buf *out, struct str before, struct str what);
 enum { ORQ_ERROR_MAX = 4096 };
@@ -55,12 +55,12 @@ enum { ORQ_ERROR_MAX = 4096 };
 /* ---- sessions ---- */
 
 struct reply;
-struct followed_tenant;
+struct tally_name;
 
 struct orq {
     struct ws_session ws;
-    struct followed_tenant *followed; // NULL: does not follow the figures
-    struct reply *first, *last;       // answers that wait for the first of them
+    struct tally_name *followed; // where it is counted; NULL: does not follow the figures
+    struct reply *first, *last;  // answers that wait for the first of them
     size_t waiting_bytes;
 };
 
@@ -81,8 +81,7 @@ void orq_unfollow(struct orq *o, struct str channel);
 void orq_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
                 size_t count);
 
-/* ---- tenants in which somebody follows the figures: of one endpoint, on all loops; locked when
- * somebody comes or goes, and once a reading ---- */
+/* ---- tenants in which somebody follows the figures: of one endpoint, on all loops ---- */
 
 bool orq_tenants_make(struct endpoint *e);
 void orq_tenants_drop(struct endpoint *e);

@@ -14,19 +14,12 @@
 
 /* ---- events ---- */
 
+static const struct ws_writer orq_writer = {orq_event_bytes_max, orq_event_write};
+
 static bool orq_encode(const struct encoding *e, struct str channel, const struct publication *p,
                        struct buf *out)
 {
-    if (p->kind != EVENT_PUBLICATION)
-        return false;
-    size_t most = orq_event_bytes_max(p);
-    char *at = pool_alloc(most);
-    if (at == NULL)
-        return false;
-    struct buf payload = buf_on(at, most);
-    bool ok = orq_event_write(&payload, channel, p) && ws_encoding_frame(e, buf_str(&payload), out);
-    pool_free(at);
-    return ok;
+    return p->kind == EVENT_PUBLICATION && ws_encoding_event(e, &orq_writer, channel, p, out);
 }
 
 /* Nothing is deflated here. */
@@ -89,7 +82,7 @@ static void replies_flush(struct orq *o)
         pool_free(r);
     }
     if (o->first == NULL && o->ws.carrier != NULL)
-        sink_release(&o->ws.carrier->conn->flusher->outflow, carrier_sink(o->ws.carrier));
+        sink_release(hub_outflow(o->ws.session.hub), carrier_sink(o->ws.carrier));
 }
 
 void orq_reply(struct orq *o, struct str text)
@@ -111,20 +104,16 @@ void orq_reply_error(struct orq *o, struct str before, struct str what)
         orq_reply(o, buf_str(&b));
 }
 
-/* Behind what was confirmed and waits to be told. */
+static void send_behind(struct ws_session *ws, struct str message)
+{
+    orq_reply(orq_of(ws), message);
+}
+
 void orq_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
                 size_t count)
 {
-    struct ws_session *ws = ws_session_of(s);
-    for (size_t i = 0; i < count && !ws->ending; i++) {
-        struct buf b;
-        buf_init(&b, orq_event_bytes_max(pubs[i]));
-        if (orq_event_write(&b, subscription_channel(sub), pubs[i]))
-            orq_reply(orq_of(ws), buf_str(&b));
-        else
-            ws_session_end(ws, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE); // nothing may be left out
-        buf_fini(&b);
-    }
+    ws_session_resync(ws_session_of(s), &orq_writer, subscription_channel(sub), pubs, count,
+                      send_behind);
 }
 
 /* ---- following ---- */

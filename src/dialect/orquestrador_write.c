@@ -41,9 +41,10 @@ static bool lacks_time(struct str type, struct str data)
            !json_find(data, STR("timestamp"), &found);
 }
 
-size_t orq_event_bytes_max(const struct publication *p)
+size_t orq_event_bytes_max(struct str channel, const struct publication *p)
 {
-    return p->type.n * 6 + p->data.n + FRAME_ROOM; // a character takes at most six as an escape
+    (void)channel;
+    return json_string_bytes_max(p->type) + p->data.n + FRAME_ROOM;
 }
 
 bool orq_event_write(struct buf *out, struct str channel, const struct publication *p)

@@ -17,8 +17,7 @@ static bool text_or_refuse(struct http_request *r, struct str name, char *at, st
 {
     if (http_query(r, name, at, PLAT_ID_MAX, ret) || http_query_count(r, name) == 0)
         return true;
-    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
-                     STR("query: client_id, level or source is too long"));
+    http_refuse(r, ERR_BAD_REQUEST, "query: client_id, level or source is too long");
     return false;
 }
 
@@ -31,8 +30,7 @@ static bool ask_read(struct http_request *r, const struct endpoint *e, struct pl
         return text_or_refuse(r, STR("level"), ask->level_at, &ask->level) &&
                text_or_refuse(r, STR("source"), ask->source_at, &ask->source);
     if (ask->kind == PLAT_PROJECT && !plat_project_ok(endpoint_hub(e, r), ask->project)) {
-        http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
-                         STR("path: a project's id has no spaces and at most 240 bytes"));
+        http_refuse(r, ERR_BAD_REQUEST, "path: a project's id has no spaces and at most 240 bytes");
         return false;
     }
     return text_or_refuse(r, STR("client_id"), ask->client_id_at, &ask->client_id);
@@ -50,7 +48,7 @@ static void session_accept(struct http_request *r, const struct endpoint *e,
         .source = ask->source,
     });
     if (m == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         return;
     }
     struct loop *l = http_server_loop(r->server);
@@ -69,7 +67,6 @@ static void session_accept(struct http_request *r, const struct endpoint *e,
 
 static void serve(struct http_request *r, const struct endpoint *e, enum plat_kind what)
 {
-    struct handshake h;
     struct identity id;
     struct plat_ask ask = {.kind = what};
     if (!ws_is_handshake(r)) {
@@ -80,15 +77,10 @@ static void serve(struct http_request *r, const struct endpoint *e, enum plat_ki
         http_reply_error(r, 503, close_code(CLOSE_GOING_AWAY), close_text(CLOSE_GOING_AWAY));
         return;
     }
-    if (!admit_origin(r, e) || !handshake_read(r, e, &h) || !ask_read(r, e, &ask))
+    if (!admit_request(r, e, false, &id))
         return;
-    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    enum err err = admit(e, h.token, h.tenant, now_s, false, &id);
-    if (err != ERR_OK) {
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(id.why));
-        return;
-    }
-    session_accept(r, e, &id, &ask);
+    if (ask_read(r, e, &ask))
+        session_accept(r, e, &id, &ask);
     identity_fini(&id);
 }
 
@@ -134,6 +126,7 @@ static void prepare(struct endpoint *e)
                 .name = "plataforma", .encode = plat_encode, .extra = &ws_window_bits[f]};
     }
     e->shared = shared;
+    e->tokens_unknown = true;
     pings_prepare(e);
 }
 

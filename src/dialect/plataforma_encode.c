@@ -8,7 +8,8 @@
 #include "dialect/plataforma_priv.h"
 
 #include "base/clock.h"
-#include "base/pool.h"
+
+enum { ENVELOPE_ROOM = 256 }; // the names around, time and id
 
 /* ---- what the envelope takes from an event ---- */
 
@@ -54,11 +55,6 @@ static void refs_read(struct refs *refs, struct str object)
     }
 }
 
-static struct str project_of(const struct publication *p)
-{
-    return str_starts(p->channel, STR("project:")) ? str_skip(p->channel, 8) : STR_NONE;
-}
-
 /* ---- the envelope ---- */
 
 static struct str type_of(const struct publication *p)
@@ -101,24 +97,18 @@ static void put_data(struct json_writer *w, struct str data)
     json_close_object(w);
 }
 
-static struct str trimmed(struct str s)
+bool plat_event_write(struct buf *out, struct str channel, const struct publication *p)
 {
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\n' || s.p[0] == '\t' || s.p[0] == '\r'))
-        s = str_skip(s, 1);
-    return s;
-}
-
-bool plat_event_write(struct buf *out, const struct publication *p)
-{
+    (void)channel;
     struct json_writer w;
     struct refs refs = {0};
-    struct str project = project_of(p);
+    struct str project = plat_channel_project(p->channel);
     refs_read(&refs, p->tags);
     refs_read(&refs, p->data);
     json_writer_init(&w, out);
     json_open_object(&w);
     json_put_string(json_key(&w, STR("type")), type_of(p));
-    put_data(&w, trimmed(p->data));
+    put_data(&w, json_trim(p->data));
     put_tail(&w, p->time_ms, message_id_of(p));
     for (int i = 0; i < REF_COUNT; i++) {
         if (i == REF_PROJECT && project.n > 0)
@@ -132,16 +122,19 @@ bool plat_event_write(struct buf *out, const struct publication *p)
     return json_done(&w);
 }
 
-size_t plat_event_bytes_max(const struct publication *p)
+/* The references are pieces of data and tags. */
+size_t plat_event_bytes_max(struct str channel, const struct publication *p)
 {
-    // A character takes at most six as an escape; the references are pieces of data and tags.
-    return (p->channel.n + p->type.n) * 6 + p->data.n * 2 + p->tags.n + 256;
+    (void)channel;
+    return json_string_bytes_max(p->channel) + json_string_bytes_max(p->type) + p->data.n * 2 +
+           p->tags.n + ENVELOPE_ROOM;
 }
+
+const struct ws_writer plat_writer = {plat_event_bytes_max, plat_event_write};
 
 static struct plat_loop *loop_of(const struct encoding *e, int *ret_framing)
 {
-    int bits = *(const int *)e->extra;
-    *ret_framing = bits == 0 ? 0 : bits - 8;
+    *ret_framing = (int)((const int *)e->extra - ws_window_bits);
     return container_of((struct encoding *)(uintptr_t)(e - *ret_framing), struct plat_loop,
                         encodings[0]);
 }
@@ -151,27 +144,19 @@ bool plat_encode(const struct encoding *e, struct str channel, const struct publ
 {
     int framing;
     struct plat_loop *pl = loop_of(e, &framing);
-    size_t most = plat_event_bytes_max(p);
-    if (p->kind != EVENT_PUBLICATION)
+    if (p->kind != EVENT_PUBLICATION || !ws_encoding_event(e, &plat_writer, channel, p, out))
         return false;
-    char *at = pool_alloc(most);
-    if (at == NULL)
-        return false;
-    struct buf payload = {.p = at, .cap = most, .max = most};
-    bool ok = plat_event_write(&payload, p) && ws_encoding_frame(e, buf_str(&payload), out);
-    pool_free(at);
-    if (ok && pl->notes != NULL)
+    if (pl->notes != NULL)
         plat_loop_forget(pl, p);
-    if (ok)
-        plat_room_count(pl, framing, channel, p);
-    return ok;
+    plat_room_count(pl, framing, channel, p);
+    return true;
 }
 
 /* ---- the server's own frames ---- */
 
 struct json_writer *plat_frame_open(struct plat_frame *f, struct str type)
 {
-    f->buf = (struct buf){.p = f->at, .cap = sizeof(f->at), .max = sizeof(f->at)};
+    f->buf = buf_on(f->at, sizeof(f->at));
     json_writer_init(&f->w, &f->buf);
     json_open_object(&f->w);
     json_put_string(json_key(&f->w, STR("type")), type);

@@ -14,41 +14,13 @@
 
 /* ---- ids ---- */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool uuid_read(struct str s, uint8_t ret[16])
-{
-    size_t n = 0;
-    if (s.n != UUID_TEXT)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (s.p[i] != '-')
-                return false;
-            continue;
-        }
-        int v = hex_value(s.p[i]);
-        if (v < 0)
-            return false;
-        ret[n / 2] = (uint8_t)(n % 2 == 0 ? v << 4 : ret[n / 2] | v);
-        n++;
-    }
-    return true;
-}
-
 /* A UUID is itself; any other text is uuid5(NAMESPACE_OID, text), which back ends can work out. */
 void plat_client_from_id(struct str client_id, uint8_t ret[16])
 {
     static const uint8_t oid[16] = {0x6b, 0xa7, 0xb8, 0x12, 0x9d, 0xad, 0x11, 0xd1,
                                     0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8};
     uint8_t text[sizeof(oid) + PLAT_ID_MAX], sha[EVP_MAX_MD_SIZE];
-    if (uuid_read(client_id, ret))
+    if (uuid_parse(client_id, ret))
         return;
     MUST(client_id.n <= PLAT_ID_MAX);
     memcpy(text, oid, sizeof(oid));

@@ -16,8 +16,9 @@
 #include <pthread.h>
 
 enum {
-    PLAT_ID_MAX = 128,         // bytes of a client_id or a source
-    PLAT_PROJECT_MAX = 240,    // bytes of a project's id
+    PLAT_ID_MAX = 128,      // bytes of a client_id or a source
+    PLAT_PROJECT_MAX = 240, // bytes of a project's id
+    PLAT_CHANNEL_MAX = PLAT_PROJECT_MAX + 8,
     PLAT_PROJECTS_MAX = 256,   // that one session subscribes to
     PLAT_TENANTS_MAX = 65536,  // remembered by the register
     PLAT_FRAME_MAX = 4096,     // a frame of our own
@@ -36,6 +37,14 @@ struct plat_command {
     char project_at[PLAT_PROJECT_MAX];
 };
 void plat_command_read(struct str text, struct plat_command *ret);
+
+/* ---- projects ---- */
+
+#define PLAT_PREFIX STR("project:")
+/* The channel of a project whose id is not too long. */
+struct str plat_project_channel(struct str project, char at[PLAT_CHANNEL_MAX]);
+/* The other way round; "": the channel is no project's. */
+struct str plat_channel_project(struct str channel);
 
 /* ---- log messages ---- */
 
@@ -276,8 +285,9 @@ void plat_say_plain(struct plat_session *ps, struct str type, struct str key, st
 void plat_say_stats(struct plat_session *ps);
 
 /* The envelope of an event. */
-bool plat_event_write(struct buf *out, const struct publication *p);
-size_t plat_event_bytes_max(const struct publication *p);
+bool plat_event_write(struct buf *out, struct str channel, const struct publication *p);
+size_t plat_event_bytes_max(struct str channel, const struct publication *p);
+extern const struct ws_writer plat_writer;
 bool plat_encode(const struct encoding *e, struct str channel, const struct publication *p,
                  struct buf *out);
 

@@ -77,6 +77,20 @@ void plat_command_read(struct str text, struct plat_command *ret)
         ret->verb = has_action ? action : type;
 }
 
+/* ---- projects ---- */
+
+struct str plat_project_channel(struct str project, char at[PLAT_CHANNEL_MAX])
+{
+    struct buf b = buf_on(at, PLAT_CHANNEL_MAX);
+    MUST(buf_add(&b, PLAT_PREFIX) && buf_add(&b, project));
+    return buf_str(&b);
+}
+
+struct str plat_channel_project(struct str channel)
+{
+    return str_starts(channel, PLAT_PREFIX) ? str_skip(channel, PLAT_PREFIX.n) : STR_NONE;
+}
+
 /* ---- log messages ---- */
 
 static bool level_from(struct str text, enum plat_level *ret)

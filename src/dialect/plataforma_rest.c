@@ -17,13 +17,11 @@ void plat_reply_not_found(struct http_request *r)
 
 bool plat_project_ok(struct hub *hub, struct str project)
 {
-    char at[PLAT_PROJECT_MAX + 16], *end = at;
+    char at[PLAT_CHANNEL_MAX];
     const char *why;
     if (project.n == 0 || project.n > PLAT_PROJECT_MAX)
         return false;
-    (void)str_put(&end, STR("project:"));
-    (void)str_put(&end, project);
-    struct str channel = {at, (size_t)(end - at)};
+    struct str channel = plat_project_channel(project, at);
     return channel_name_ok(hub_policy(hub), channel, &why) && !channel_is_pattern(channel);
 }
 
@@ -70,8 +68,7 @@ static bool back_end_read(struct http_request *r, const struct endpoint *e, stru
     if (http_query(r, name, ret->at, sizeof(ret->at), &ret->tenant) && ret->tenant.n > 0 &&
         tenant_name_ok(ret->tenant))
         return true;
-    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST),
-                     STR("tenant: must be at most 255 bytes of UTF-8 without spaces"));
+    http_refuse(r, ERR_BAD_REQUEST, "tenant: must be at most 255 bytes of printable UTF-8");
     return false;
 }
 
@@ -93,7 +90,7 @@ void plat_handle_stats(struct http_request *r, const struct endpoint *e)
     if (plat_register_write_stats(register_of(e), be.tenant, &b))
         http_reply(r, 200, json_type, buf_str(&b), STR_NONE);
     else
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
     buf_fini(&b);
 }
 
@@ -123,7 +120,7 @@ void plat_handle_project(struct http_request *r, const struct endpoint *e)
     project.n -= tail.n;
     if (!back_end_read(r, e, &be))
         return;
-    buf_init(&b, r->param.n * 6 + 64);
+    buf_init(&b, json_string_bytes_max(project) + 64);
     json_writer_init(&w, &b);
     json_open_object(&w);
     json_put_string(json_key(&w, STR("project_id")), project);
@@ -133,7 +130,7 @@ void plat_handle_project(struct http_request *r, const struct endpoint *e)
     if (json_done(&w))
         http_reply(r, 200, json_type, buf_str(&b), STR_NONE);
     else
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
     buf_fini(&b);
 }
 
@@ -164,28 +161,24 @@ static void sending_done(void *ctx, const struct answer *a)
     if (a->err == ERR_OK)
         http_reply(r, 200, json_type, buf_str(&b), STR_NONE);
     else
-        http_reply_error(r, err_http_status(a->err), err_code(a->err),
-                         a->why != NULL ? str_from(a->why) : err_message(a->err));
+        http_refuse(r, a->err, a->why);
 }
 
 static void broadcast(struct http_request *r, const struct endpoint *e, struct str tenant,
                       const struct plat_broadcast *b)
 {
-    char at[PLAT_PROJECT_MAX + 16], *end = at;
+    char at[PLAT_CHANNEL_MAX];
     uint8_t excluded[16];
     struct str type = plat_type_is_known(b->event_type) ? b->event_type : STR("notification");
     bool is_log = str_eq(type, STR("log_message"));
     struct str channel = is_log ? STR("logs") : STR("notifications");
     struct sending *s = calloc(1, sizeof(*s));
     if (s == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         return;
     }
-    if (b->project.n > 0) {
-        (void)str_put(&end, STR("project:"));
-        (void)str_put(&end, b->project);
-        channel = (struct str){at, (size_t)(end - at)};
-    }
+    if (b->project.n > 0)
+        channel = plat_project_channel(b->project, at);
     if (b->exclude.n > 0)
         plat_client_from_id(b->exclude, excluded);
     const uint8_t *exclude = b->exclude.n > 0 ? excluded : NULL;
@@ -219,14 +212,22 @@ static bool query_text(struct http_request *r, struct str name, char *at, size_t
     return false;
 }
 
-/* The style that was built: arguments in the query, the whole body is the data. */
-static bool query_read(struct http_request *r, struct plat_broadcast *b)
+/* What the body has not said: to leave a project out would tell everybody. */
+static bool query_fill(struct http_request *r, struct plat_broadcast *b)
 {
-    return query_text(r, STR("event_type"), b->event_type_at, sizeof(b->event_type_at),
-                      &b->event_type, b) &&
-           query_text(r, STR("project_id"), b->project_at, sizeof(b->project_at), &b->project, b) &&
-           query_text(r, STR("exclude_client"), b->exclude_at, sizeof(b->exclude_at), &b->exclude,
-                      b);
+    return (b->project.n > 0 || query_text(r, STR("project_id"), b->project_at,
+                                           sizeof(b->project_at), &b->project, b)) &&
+           (b->exclude.n > 0 || query_text(r, STR("exclude_client"), b->exclude_at,
+                                           sizeof(b->exclude_at), &b->exclude, b));
+}
+
+/* In the style that was built the arguments are in the query and the whole body is the data. */
+static bool arguments_read(struct http_request *r, bool in_query, struct plat_broadcast *b)
+{
+    bool ok = in_query ? query_text(r, STR("event_type"), b->event_type_at,
+                                    sizeof(b->event_type_at), &b->event_type, b)
+                       : plat_broadcast_read_body(r->body, b);
+    return ok && query_fill(r, b);
 }
 
 void plat_handle_broadcast(struct http_request *r, const struct endpoint *e)
@@ -237,7 +238,7 @@ void plat_handle_broadcast(struct http_request *r, const struct endpoint *e)
     struct str where = in_query ? STR("query") : STR("body");
     if (!back_end_read(r, e, &be))
         return;
-    bool ok = in_query ? query_read(r, &b) : plat_broadcast_read_body(r->body, &b);
+    bool ok = arguments_read(r, in_query, &b);
     if (ok && b.project.n > 0 && !plat_project_ok(endpoint_hub(e, r), b.project)) {
         b.wrong_at = STR("project_id");
         b.wrong_type = STR("string_pattern_mismatch");

@@ -16,8 +16,7 @@
 
 static int framing_of(const struct plat_seat *seat)
 {
-    int bits = seat->session->ws.carrier->framing->window_bits;
-    return bits == 0 ? 0 : bits - 8;
+    return ws_framing_index(seat->session->ws.carrier->framing);
 }
 
 static struct plat_room *room_find(const struct plat_loop *pl, struct str tenant,

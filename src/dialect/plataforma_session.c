@@ -24,16 +24,12 @@ static struct plat_session *session_from(struct session *s)
 
 /* ---- who wants what ---- */
 
-static struct str project_of(const struct publication *p)
-{
-    return str_skip(p->channel, STR("project:").n);
-}
-
 static bool wants_project(void *ctx, const struct publication *p)
 {
     const struct plat_seat *seat = ctx;
     const struct plat_member *m = seat->session->member;
-    return m != NULL && (m->projects.count == 0 || plat_member_follows(m, project_of(p)));
+    return m != NULL &&
+           (m->projects.count == 0 || plat_member_follows(m, plat_channel_project(p->channel)));
 }
 
 static bool wants_of_no_project(void *ctx, const struct publication *p)
@@ -69,11 +65,10 @@ static void welcome(struct plat_session *ps)
 
 static void ready(struct plat_session *ps)
 {
-    struct conn *c = ps->ws.carrier->conn;
     plat_register_hear(&plat_shared_of(ps)->reg, ps->member);
     welcome(ps);
-    sink_release(&c->flusher->outflow, carrier_sink(ps->ws.carrier));
-    conn_resume_reading(c);
+    sink_release(hub_outflow(ps->ws.session.hub), carrier_sink(ps->ws.carrier));
+    conn_resume_reading(ps->ws.carrier->conn);
 }
 
 static void seat_taken(struct plat_seat *seat, struct subscription *sub)
@@ -147,10 +142,8 @@ static void subscribe_all(struct plat_session *ps)
         {{"project:*", 9}, wants_log, true},
         {{"notifications", 13}, wants_log, true},
     };
-    char at[PLAT_PROJECT_MAX + 16], *end = at;
-    (void)str_put(&end, STR("project:"));
-    (void)str_put(&end, ps->project);
-    struct seat_plan one = {.channel = {at, (size_t)(end - at)}};
+    char at[PLAT_CHANNEL_MAX];
+    struct seat_plan one = {.channel = plat_project_channel(ps->project, at)};
     enum plat_kind kind = ps->member->kind;
     const struct seat_plan *plan = kind == PLAT_LOGS            ? logs
                                    : kind == PLAT_NOTIFICATIONS ? notifications
@@ -178,7 +171,7 @@ static void extra_free(struct plat_extra **at)
 
 static bool hears_already(const struct plat_session *ps, struct str channel)
 {
-    return ps->member->kind == PLAT_NOTIFICATIONS && str_starts(channel, STR("project:"));
+    return ps->member->kind == PLAT_NOTIFICATIONS && str_starts(channel, PLAT_PREFIX);
 }
 
 static void extra_begin(struct plat_session *ps, struct subscription *sub)
@@ -389,15 +382,8 @@ static void ops_unsubscribed(struct session *s, struct str channel, unsigned cod
 static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
                        size_t count)
 {
-    struct plat_session *ps = session_from(s);
-    struct buf b;
-    (void)sub;
-    for (size_t i = 0; i < count; i++) {
-        buf_init(&b, plat_event_bytes_max(pubs[i]));
-        if (plat_event_write(&b, pubs[i]))
-            ws_session_send(&ps->ws, buf_str(&b));
-        buf_fini(&b);
-    }
+    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
+                      ws_session_send);
 }
 
 const struct ws_kind plat_session_kind = {

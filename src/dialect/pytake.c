@@ -330,6 +330,7 @@ static void pytake_prepare(struct endpoint *e)
 static const struct dialect_route pytake_routes[] = {
     {~0u, "/socket.io", sio_handle},
     {~0u, "/socket.io/socket.io/", sio_handle},
+    {~0u, "/socket.io/socket.io", sio_handle},
 };
 
 /* What its framework makes of a WebSocket that is closed before it was accepted. */

@@ -5,8 +5,8 @@
 
 static void add_namespaces(struct sio_shared *sh, const struct dialect_options *o)
 {
-    for (size_t i = 0; i < o->socketio.namespace_count; i++) {
-        struct str nsp = o->socketio.namespaces[i];
+    for (size_t i = 0; i < o->socketio.namespaces.count; i++) {
+        struct str nsp = o->socketio.namespaces.items[i];
         if (str_eq(nsp, STR("*")))
             sh->any_namespace = true;
         else
@@ -21,15 +21,20 @@ void sio_prepare(struct endpoint *e, const struct sio_app *app)
     MUST(sh != NULL); // the server has not begun
     sh->endpoint = e;
     sh->app = app;
+    sh->session_ops = sio_socket_ops;
+    if (app != NULL)
+        sh->session_ops.dialect = app->name;
     MUST(pthread_mutex_init(&sh->lock, NULL) == 0);
     sio_rooms_init(sh);
     add_namespaces(sh, o);
     sio_backend_prepare(sh);
+    sio_recovery_prepare(sh);
     sh->eio_options = (struct eio_options){
         .ping_interval_ms = o->socketio.ping_interval_ms,
         .ping_timeout_ms = o->socketio.ping_timeout_ms,
         .payload_max_bytes = o->socketio.payload_max_bytes,
         .out_max_bytes = e->ws.out_max_bytes,
+        .as_python = app != NULL && sh->backend == NULL, // pytake's clients knew that server
         .ws = e->ws,
     };
     sh->eio_options.ws.message_max_bytes = o->socketio.payload_max_bytes;
@@ -47,6 +52,7 @@ void sio_release(struct endpoint *e)
     e->shared = NULL;
     eio_destroy(&sh->eio);
     sio_backend_release(sh);
+    sio_recovery_release(sh);
     sio_rooms_fini(sh);
     for (struct sio_space *space = sh->spaces, *next; space != NULL; space = next) {
         next = space->next;

@@ -27,8 +27,11 @@ void backend_problem(const struct sio_socket *sk, const char *what, const char *
         return;
     }
     uint64_t untold = atomic_exchange(&b->problems_untold, 0);
-    log_warn("socketio back end: %s: %s (%llu more were not logged)", what, why,
-             (unsigned long long)untold);
+    if (untold > 0)
+        log_warn("socketio back end: %s: %s (%llu more were not logged)", what, why,
+                 (unsigned long long)untold);
+    else
+        log_warn("socketio back end: %s: %s", what, why);
 }
 
 static const char *ask_name(const struct backend_ask *ask)
@@ -153,7 +156,8 @@ static void act(struct backend_queue *q)
     struct str raw, rooms[BACKEND_NAMES_MAX];
     struct buf names = {0};
     size_t count = 0;
-    if (json_find((struct str){q->answer, q->answer_len}, STR("join"), &raw))
+    bool joined = q->now->kind == ASK_CONNECT; // before its client was told
+    if (!joined && json_find((struct str){q->answer, q->answer_len}, STR("join"), &raw))
         count = act_read_names(raw, &names, rooms, BACKEND_NAMES_MAX);
     q->joins_pending = 1;
     for (size_t i = 0; i < count; i++) {
@@ -189,7 +193,8 @@ static struct str read_own(const struct backend_queue *q, const char *key, char 
 
 static void connect_accept(struct backend_queue *q)
 {
-    struct str answer = {q->answer, q->answer_len}, info;
+    struct str answer = {q->answer, q->answer_len}, info, join, rooms[BACKEND_NAMES_MAX];
+    struct buf names = {0};
     char tenant[NAME_BYTES_MAX + 1], user[NAME_BYTES_MAX + 1];
     struct sio_admission a = {.tenant = read_own(q, "tenant", tenant, sizeof(tenant)),
                               .user = read_own(q, "user", user, sizeof(user))};
@@ -200,8 +205,13 @@ static void connect_accept(struct backend_queue *q)
         reject(q->socket, STR("back end failed"));
         return;
     }
+    if (json_find(answer, STR("join"), &join)) {
+        a.rooms = rooms;
+        a.room_count = act_read_names(join, &names, rooms, BACKEND_NAMES_MAX);
+    }
     q->told = true; // from here on it is told when the socket goes
     sio_accept(q->socket, &a);
+    buf_fini(&names);
 }
 
 static void connect_decide(struct backend_queue *q)
@@ -249,10 +259,8 @@ static void carry_out(struct backend_queue *q, const char *why)
         reject(sk, STR("back end unavailable"));
     else
         connect_decide(q);
-    if (sk->state == SIO_CONNECTED) {
-        timer_arm(hub_loop(sk->session.hub), &q->greeting, GREETING_MS);
-        return;
-    }
+    if (sk->state == SIO_JOINING || sk->state == SIO_CONNECTED)
+        return;  // on_connected() goes on, or on_lost()
     if (q->told) // the client went while it was decided about
         on_disconnect(sk, STR("transport close"));
     finish(q);
@@ -338,6 +346,27 @@ static bool on_connect(struct sio_socket *sk, struct str auth, const struct iden
     return true;
 }
 
+static bool is_asking(const struct backend_queue *q)
+{
+    return q != NULL && q->now != NULL && q->now->kind == ASK_CONNECT;
+}
+
+static void on_connected(struct sio_socket *sk)
+{
+    struct backend_queue *q = sk->of_backend;
+    if (is_asking(q))
+        timer_arm(hub_loop(sk->session.hub), &q->greeting, GREETING_MS);
+}
+
+static void on_lost(struct sio_socket *sk)
+{
+    struct backend_queue *q = sk->of_backend;
+    if (!is_asking(q))
+        return;
+    on_disconnect(sk, STR("transport close"));
+    finish(q);
+}
+
 static bool on_event(struct sio_socket *sk, const struct sio_packet *p)
 {
     struct backend_queue *q = queue_of(sk);
@@ -393,6 +422,8 @@ const struct sio_app sio_backend_app = {
     .name = "backend",
     .remember = backend_remember,
     .on_connect = on_connect,
+    .on_connected = on_connected,
+    .on_lost = on_lost,
     .on_event = on_event,
     .on_ack = on_ack,
     .on_disconnect = on_disconnect,

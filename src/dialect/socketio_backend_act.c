@@ -148,7 +148,9 @@ static bool write_publication(const struct emit *e, struct buf *tags, struct str
     return ok && buf_add_char(tags, '}');
 }
 
-static void publish(struct sio_socket *sk, const struct emit *e, struct str channel)
+/* spared: whoever follows one of these channels has it already, or gets it there. */
+static void publish(struct sio_socket *sk, const struct emit *e, struct str channel,
+                    struct str spared)
 {
     struct buf tags;
     struct str data;
@@ -162,27 +164,45 @@ static void publish(struct sio_socket *sk, const struct emit *e, struct str chan
                         .data = data,
                         .tags = buf_str(&tags),
                         .exclude_client = e->excludes ? e->exclude : NULL,
+                        .exclude_channels = spared,
                     },
                     NULL, NULL);
     buf_fini(&tags);
 }
 
+/* The name of a room, or the sid of a socket. False: nobody can be there. */
+static bool target_channel(struct buf *out, struct str nsp, struct str name)
+{
+    uint8_t sid[16];
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == ' ')
+            return false;
+    }
+    return sio_sid_parse(name, sid) ? socketio_socket_channel(out, name)
+                                    : socketio_room_channel(out, nsp, name);
+}
+
+/* Who is in several of them gets it once: with the first. */
 static void publish_to_rooms(struct sio_socket *sk, const struct emit *e, struct str to)
 {
-    struct buf names;
+    struct buf names, spared;
     struct str rooms[BACKEND_NAMES_MAX];
     size_t count = act_read_names(to, &names, rooms, BACKEND_NAMES_MAX);
+    buf_init(&spared, BACKEND_NAMES_MAX * CHANNEL_NAME_MOST);
     if (count == 0)
         backend_problem(sk, "emit", "\"to\" is neither a room nor a list of rooms");
     for (size_t i = 0; i < count; i++) {
         char at[CHANNEL_NAME_MOST];
-        uint8_t sid[16];
         struct buf channel = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
-        bool ok = sio_sid_parse(rooms[i], sid) ? socketio_socket_channel(&channel, rooms[i])
-                                               : socketio_room_channel(&channel, e->nsp, rooms[i]);
-        if (ok)
-            publish(sk, e, buf_str(&channel));
+        if (!target_channel(&channel, e->nsp, rooms[i])) {
+            backend_problem(sk, "emit", "\"to\" names a room that nobody can be in");
+            continue;
+        }
+        publish(sk, e, buf_str(&channel), buf_str(&spared));
+        if ((spared.len > 0 && !buf_add_char(&spared, ' ')) || !buf_add(&spared, buf_str(&channel)))
+            break; // no memory
     }
+    buf_fini(&spared);
     buf_fini(&names);
 }
 
@@ -191,7 +211,7 @@ static bool write_array(const struct emit *e, struct buf *out)
 {
     struct str args = {e->args.p + 1, e->args.n - 2};
     bool ok = buf_add_char(out, '[') && json_write_string(out, e->name);
-    if (str_trim(args).n > 0)
+    if (json_trim(args).n > 0)
         ok = ok && buf_add_char(out, ',') && buf_add(out, args);
     return ok && buf_add_char(out, ']');
 }
@@ -204,7 +224,7 @@ static void emit_to_socket(struct backend_queue *q, const struct emit *e)
     char token[BACKEND_TOKEN_MAX];
     char *block = files_decode(&e->files, files);
     struct str name = find_string(e->raw, "ack", token, sizeof(token));
-    buf_init(&out, e->name.n * 6 + e->args.n + 16);
+    buf_init(&out, json_string_bytes_max(e->name) + e->args.n + 16);
     if ((block != NULL || e->files.count == 0) && write_array(e, &out)) {
         uint64_t cookie = name.n > 0 ? backend_token_add(q, name) : 0;
         m.data = buf_str(&out);
@@ -227,7 +247,7 @@ static void emit_to_own_channel(struct sio_socket *sk, const struct emit *e)
     struct buf channel = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
     uuid_format(sk->session.client, sid);
     if (socketio_socket_channel(&channel, (struct str){sid, UUID_TEXT}))
-        publish(sk, e, buf_str(&channel));
+        publish(sk, e, buf_str(&channel), STR_NONE);
 }
 
 static void emit_to_namespace(struct sio_socket *sk, const struct emit *e)
@@ -235,7 +255,7 @@ static void emit_to_namespace(struct sio_socket *sk, const struct emit *e)
     char at[SIO_NSP_MAX + 16];
     struct buf channel = {.p = at, .cap = sizeof(at), .max = sizeof(at)};
     if (socketio_namespace_channel(&channel, e->nsp))
-        publish(sk, e, buf_str(&channel));
+        publish(sk, e, buf_str(&channel), STR_NONE);
 }
 
 static void read_except(struct emit *e, const struct sio_socket *sk)

@@ -87,6 +87,7 @@ struct backend_ask *ask_connect(struct sio_socket *sk, struct str auth)
     ask_open(&w, &out, sk);
     put_socket(&w, sk, "connect");
     json_put_bool(json_key(&w, STR("authenticated")), sk->from_token);
+    json_put_bool(json_key(&w, STR("recovered")), sk->recovered);
     json_put_raw(json_key(&w, STR("auth")), auth.n > 0 ? auth : STR("{}"));
     if (sk->conn->remembered.n > 0)
         json_put_raw(json_key(&w, STR("handshake")), sk->conn->remembered);

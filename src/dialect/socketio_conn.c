@@ -312,15 +312,16 @@ static bool conn_opened(struct carrier *carrier, const struct http_request *r, v
 
 /* A token, or the back end, decides about who connects, and a page of another origin has neither
  * by itself (cookies are not looked at): so any origin may ask, as the applications' own servers
- * let them, unless the endpoint lists those it wants. Where nobody decides, the server's own pages
- * are let in only, as everywhere. */
+ * let them, unless the endpoint or the server lists those it wants. Where nobody decides, the
+ * server's own pages are let in only, as everywhere. */
 static bool origin_ok(struct http_request *r, const struct endpoint *e)
 {
     const struct sio_shared *sh = sio_shared_of(e);
-    bool required = e->auth == AUTH_REQUIRED ||
-                    (e->auth == AUTH_AUTO && admission_now(e->admission)->token_required);
+    const struct admission *a = admission_now(e->admission);
+    bool required = e->auth == AUTH_REQUIRED || (e->auth == AUTH_AUTO && a->token_required);
     bool decided = required || sh->backend != NULL;
-    return (e->origins == NULL && decided) || admit_origin(r, e);
+    bool listed = e->origins != NULL || a->origin_count > 0;
+    return (decided && !listed) || admit_origin(r, e);
 }
 
 void sio_handle(struct http_request *r, const struct endpoint *e)

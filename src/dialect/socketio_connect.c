@@ -38,7 +38,7 @@ static void send_connected(struct sio_socket *sk)
     struct buf out = sio_buf_on(at, sizeof(at));
     uuid_format(sk->session.client, sid);
     bool ok = buf_add(&out, STR("{\"sid\":\"")) && buf_add(&out, (struct str){sid, UUID_TEXT});
-    if (recovery != NULL && recovery->write_pid != NULL) {
+    if (recovery != NULL) {
         size_t len = out.len;
         if (!buf_add(&out, STR("\",\"pid\":\"")) || !recovery->write_pid(sk, &out))
             out.len = len;
@@ -59,29 +59,69 @@ static void join_own(struct sio_socket *sk)
         sio_join_channel(sk, buf_str(&channel), true, NULL, NULL);
 }
 
-/* Subscriptions are on their way before the client is told: what is published by whoever knows that
- * it is connected comes behind them. */
-static void connected(struct sio_socket *sk, const struct sio_admission *a)
+void sio_joining_ends(struct sio_socket *sk)
+{
+    struct sio_conn *c = sk->conn;
+    if (--c->joining == 0 && c->carrier != NULL)
+        sink_release(hub_outflow(c->hub), carrier_sink(c->carrier));
+}
+
+static void tell_connected(struct sio_socket *sk)
 {
     const struct sio_shared *sh = sio_socket_shared(sk);
     const struct sio_app *rules[] = {sh->app, sh->backend};
+    for (size_t i = 0; i < 2 && sk->state == SIO_CONNECTED; i++) {
+        if (rules[i] != NULL && rules[i]->on_connected != NULL)
+            rules[i]->on_connected(sk);
+    }
+}
+
+void sio_joining_goes_on(struct sio_socket *sk)
+{
+    if (--sk->pending > 0 || sk->state != SIO_JOINING)
+        return;
+    sio_joining_ends(sk);
     sk->state = SIO_CONNECTED;
-    sk->conn->has_connected = true;
-    if (sk->conn->socket_count == 1)
-        timer_cancel(&sk->conn->timer);
+    send_connected(sk);
+    tell_connected(sk);
+}
+
+static void join_first(struct sio_socket *sk, const struct sio_admission *a)
+{
+    const struct sio_shared *sh = sio_socket_shared(sk);
+    const struct sio_app *rules[] = {sh->app, sh->backend};
     join_own(sk);
+    if (sh->recovery != NULL)
+        sh->recovery->rejoin(sk);
     for (size_t i = 0; i < a->room_count; i++)
         sio_join(sk, a->rooms[i], NULL, NULL);
     for (size_t i = 0; i < 2; i++) {
         if (rules[i] != NULL && rules[i]->on_joining != NULL)
             rules[i]->on_joining(sk);
     }
-    send_connected(sk);
-    sio_send_publications(sk, a->missed, a->missed_count);
-    for (size_t i = 0; i < 2 && sk->state == SIO_CONNECTED; i++) {
-        if (rules[i] != NULL && rules[i]->on_connected != NULL)
-            rules[i]->on_connected(sk);
+}
+
+/* The client is told that it is connected when every loop knows what it follows: whoever has read
+ * it may publish at once. No publication comes before that. One that comes back is told first,
+ * since what it missed is sent as soon as a channel answers; nothing can be lost to it. */
+static void connected(struct sio_socket *sk, const struct sio_admission *a)
+{
+    sk->conn->has_connected = true;
+    if (sk->conn->socket_count == 1)
+        timer_cancel(&sk->conn->timer);
+    if (sk->recovered) {
+        sk->state = SIO_CONNECTED;
+        send_connected(sk);
+        join_first(sk, a);
+        tell_connected(sk);
+        return;
     }
+    sk->state = SIO_JOINING;
+    sk->conn->joining++;
+    sk->pending = 1;
+    sink_hold(carrier_sink(sk->conn->carrier));
+    join_first(sk, a);
+    sio_joining_goes_on(sk);
 }
 
 static struct str or_own(struct str given, struct str own)
@@ -92,7 +132,8 @@ static struct str or_own(struct str given, struct str own)
 static bool enter_hub(struct sio_socket *sk)
 {
     struct sio_conn *c = sk->conn;
-    if (!session_open(&sk->session, c->hub, &sio_socket_ops, carrier_sink(c->carrier)))
+    if (!session_open(&sk->session, c->hub, &sio_socket_shared(sk)->session_ops,
+                      carrier_sink(c->carrier)))
         return false;
     sio_socket_ref(sk); // the hub's
     return sio_sids_add(sk->space->shared, sk);
@@ -100,18 +141,20 @@ static bool enter_hub(struct sio_socket *sk)
 
 void sio_accept(struct sio_socket *sk, const struct sio_admission *a)
 {
+    const struct sio_recovery *recovery = sio_socket_shared(sk)->recovery;
     struct session *s = &sk->session;
     if (sk->state != SIO_ASKING || sk->conn->ending)
         return;
-    if (a->sid != NULL)
-        memcpy(s->client, a->sid, sizeof(s->client));
-    sk->recovered = a->recovered;
     sk->has_organization = sk->has_organization || a->tenant.n > 0;
     bool as_it_is = a->tenant.p == NULL && a->user.p == NULL && a->info.p == NULL;
     if (!as_it_is && !identity_set(sk, or_own(a->tenant, s->tenant), or_own(a->user, s->user),
-                                   or_own(a->info, s->info)))
+                                   or_own(a->info, s->info))) {
         sio_reject(sk, STR("{\"message\":\"Internal error\"}"));
-    else if (!enter_hub(sk))
+        return;
+    }
+    if (recovery != NULL)
+        recovery->on_accept(sk);
+    if (!enter_hub(sk))
         sio_reject(sk, STR("{\"message\":\"Too many connections\"}"));
     else
         connected(sk, a);
@@ -197,9 +240,8 @@ static void ask(struct sio_socket *sk, struct str auth, const struct identity *i
 {
     const struct sio_shared *sh = sio_socket_shared(sk);
     const struct sio_app *rules[] = {sh->app, sh->backend};
-    if (sh->recovery != NULL && sh->recovery->on_connect != NULL &&
-        sh->recovery->on_connect(sk, auth, id))
-        return;
+    if (sh->recovery != NULL)
+        sh->recovery->on_connect(sk, auth);
     for (size_t i = 0; i < 2; i++) {
         if (rules[i] != NULL && rules[i]->on_connect != NULL && rules[i]->on_connect(sk, auth, id))
             return;
@@ -214,7 +256,7 @@ void sio_connect(struct sio_conn *c, const struct sio_packet *p)
     struct identity id;
     bool with_token;
     if (space == NULL || c->socket_count >= SIO_SOCKETS_MAX) {
-        refuse(c, p->nsp, sh->app != NULL ? sh->app->no_namespace : STR_NONE,
+        refuse(c, p->nsp, sh->app != NULL && sh->backend == NULL ? sh->app->no_namespace : STR_NONE,
                STR("{\"message\":\"Invalid namespace\"}"));
         return;
     }

@@ -12,14 +12,26 @@ struct joining {
     struct sio_socket *sk; // referenced
     sio_joined_fn *done;
     void *ctx;
+    bool awaited; // before the client is told that it is connected
 };
 
-enum err sio_note_room(struct sio_socket *sk, struct subscription *sub)
+enum err sio_note_room(struct sio_socket *sk, const struct answer *a)
 {
-    if (sio_rooms_add(sio_socket_shared(sk), subscription_channel(sub), sk->session.tenant))
-        return ERR_OK;
-    hub_unsubscribe(sub);
-    return ERR_INTERNAL;
+    struct sio_shared *sh = sio_socket_shared(sk);
+    if (!sio_rooms_add(sh, subscription_channel(a->subscription), sk->session.tenant)) {
+        hub_unsubscribe(a->subscription);
+        return ERR_INTERNAL;
+    }
+    if (sh->recovery != NULL)
+        sh->recovery->on_joined(sk, a);
+    return ERR_OK;
+}
+
+const struct encoding *sio_socket_encoding(struct sio_socket *sk)
+{
+    const struct sio_recovery *recovery = sio_socket_shared(sk)->recovery;
+    const struct encoding *own = recovery != NULL ? recovery->encoding(sk) : NULL;
+    return own != NULL ? own : sio_encoding(sk->space, sk->conn->carrier->framing);
 }
 
 static void joined(void *ctx, const struct answer *a)
@@ -28,9 +40,11 @@ static void joined(void *ctx, const struct answer *a)
     pool_free(ctx);
     enum err err = a->err == ERR_ALREADY_SUBSCRIBED ? ERR_OK : a->err;
     if (a->err == ERR_OK)
-        err = sio_note_room(j.sk, a->subscription);
+        err = sio_note_room(j.sk, a);
     if (j.done != NULL)
         j.done(j.ctx, j.sk, err);
+    if (j.awaited)
+        sio_joining_goes_on(j.sk);
     sio_socket_unref(j.sk);
 }
 
@@ -44,11 +58,18 @@ void sio_join_channel(struct sio_socket *sk, struct str channel, bool own, sio_j
             done(ctx, sk, channel_is_pattern(channel) ? ERR_BAD_REQUEST : ERR_EXPIRED);
         return;
     }
-    *j = (struct joining){sio_socket_ref(sk), done, ctx};
+    const struct sio_recovery *recovery = sio_socket_shared(sk)->recovery;
+    struct position since = {0};
+    bool goes_on = recovery != NULL && recovery->since(sk, channel, &since);
+    bool awaited = sk->state == SIO_JOINING;
+    sk->pending += awaited;
+    *j = (struct joining){sio_socket_ref(sk), done, ctx, awaited};
     hub_subscribe(&sk->session,
                   &(struct subscribe_params){
                       .channel = channel,
-                      .encoding = sio_encoding(sk->space, sk->conn->carrier->framing),
+                      .encoding = sio_socket_encoding(sk),
+                      .recover = goes_on,
+                      .since = since,
                       .server_side = true,
                       .authorized = true,
                       .presence_off = own,

@@ -91,7 +91,8 @@ struct sio_message {
  * while the hub walks its lists. */
 struct sio_app {
     const char *name;
-    /* Raw JSON of the refusals of a CONNECT; "": as the JavaScript server says it. */
+    /* Raw JSON of the refusals of a CONNECT; "": as the JavaScript server says it, and so it is
+     * for namespaces where a back end makes other applications welcome. */
     struct str no_namespace, unauthorized;
     bool token_required; // unless a back end decides about who brings none
     /* A client opens an Engine.IO session: what a later decision needs of the request, as one
@@ -113,20 +114,32 @@ struct sio_app {
     /* It was connected, and still follows its rooms; after this it is gone. reason: as the
      * JavaScript server names it ("transport close", "client namespace disconnect"...). */
     void (*on_disconnect)(struct sio_socket *sk, struct str reason);
+    /* It was let in, and went before it could be told so: on_disconnect() is not called. */
+    void (*on_lost)(struct sio_socket *sk);
     /* The socket's object dies: sk->of_backend is to be freed. */
     void (*on_free)(struct sio_socket *sk);
 };
 
-/* Coming back after a short disconnect. Asked before the application. */
+/* Coming back after a short disconnect (socketio_recovery.c). All on the socket's loop. */
 struct sio_recovery {
-    /* The payload of a CONNECT holds pid and offset. True: sio_accept() is called by recovery, with
-     * sid, rooms and what was missed; false: connect as new. */
-    bool (*on_connect)(struct sio_socket *sk, struct str auth, const struct identity *id);
+    /* A CONNECT, before anybody decides about it: when its payload holds a pid and an offset that
+     * are good, the socket gets its old sid, and recovered is set. */
+    void (*on_connect)(struct sio_socket *sk, struct str auth);
+    /* It is let in, under the name that it has now; recovered may be taken back. */
+    void (*on_accept)(struct sio_socket *sk);
+    /* Joins the rooms that it was in. */
+    void (*rejoin)(struct sio_socket *sk);
     /* Appends the pid of a socket that is accepted (plain text); false: none. */
     bool (*write_pid)(struct sio_socket *sk, struct buf *out);
-    /* Appends the last argument of an event, a JSON string without quotes that tells where the
-     * publication stands; false: nothing is appended. Any loop, any time. */
-    bool (*write_offset)(const struct publication *p, struct buf *out);
+    /* How its subscriptions are encoded; NULL: as everybody's. */
+    const struct encoding *(*encoding)(struct sio_socket *sk);
+    /* A channel that it is about to follow; false: it does not continue there. */
+    bool (*since)(struct sio_socket *sk, struct str channel, struct position *ret);
+    /* It follows a channel now: sends what was missed. */
+    void (*on_joined)(struct sio_socket *sk, const struct answer *a);
+    /* The publication is sent to this socket now: appends what its client says of it when it comes
+     * back, a JSON string without quotes. False: nothing is appended. */
+    bool (*write_offset)(struct sio_socket *sk, const struct publication *p, struct buf *out);
     void (*on_disconnect)(struct sio_socket *sk, struct str reason);
     void (*on_free)(struct sio_socket *sk); // sk->of_recovery
 };
@@ -157,6 +170,7 @@ struct sio_shared {
     const struct sio_app *app;           // of the dialect: pytake's rules; NULL: none
     const struct sio_app *backend;       // told what the app does not take; NULL: none
     const struct sio_recovery *recovery; // NULL: none
+    struct session_ops session_ops;      // with the name of the dialect
     void *of_backend, *of_recovery;      // theirs
     bool any_namespace;
     pthread_mutex_t lock; // of what follows
@@ -184,11 +198,12 @@ struct sio_conn {
     struct timer timer;
     struct bucket bucket;
     uint16_t socket_count;
+    uint16_t joining;   // sockets in SIO_JOINING: their sink is held
     bool ending;        // closed, or about to be
     bool has_connected; // to some namespace, once
 };
 
-enum sio_state { SIO_ASKING, SIO_CONNECTED, SIO_GONE };
+enum sio_state { SIO_ASKING, SIO_JOINING, SIO_CONNECTED, SIO_GONE };
 
 struct sio_socket {
     struct session session; // client: the sid. Not open before sio_accept()
@@ -201,13 +216,13 @@ struct sio_socket {
     void *of_backend, *of_recovery;
     uint64_t ack_serial;
     uint32_t refs;
-    uint16_t pending; // joins to be answered before the client is told
     uint16_t ack_count;
+    uint16_t pending;      // in SIO_JOINING: joins to be answered, and one for who asks
     uint8_t state;         // enum sio_state
     bool from_token;       // a token says who it is
     bool has_organization; // and of which organization
-    bool recovered;
-    bool leaving; // told to go at the end of the turn
+    bool recovered;        // it continues one that was cut off
+    bool leaving;          // told to go at the end of the turn
 };
 
 static inline struct sio_socket *sio_socket_of(const struct session *s)
@@ -235,10 +250,6 @@ struct sio_admission {
     struct str tenant, user, info; // borrowed, info: raw JSON; p NULL: as its token says
     const struct str *rooms;       // joined before the client is told
     size_t room_count;
-    const uint8_t *sid;                // 16 bytes of a socket that comes back; NULL: the one it has
-    bool recovered;                    // told to the client by that it keeps its sid
-    struct publication *const *missed; // sent behind the CONNECT answer, in this order
-    size_t missed_count;
 };
 
 /* Answer to on_connect(), once: the client is connected, or is told that the server is full. */
@@ -275,8 +286,10 @@ void sio_conn_end(struct sio_conn *c, enum close_reason reason);
 
 /* ---- publications ---- */
 
-/* Appends the text of the packet, without the Engine.IO digit. */
-bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p);
+/* Appends the text of the packet, without the Engine.IO digit. to: the only socket that it is for
+ * (recovery adds an argument then), or NULL. */
+bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p,
+                     struct sio_socket *to);
 /* To this client only, in order: what did not come through the log. */
 void sio_send_publications(struct sio_socket *sk, struct publication *const *pubs, size_t count);
 /* To everybody in the room but `but` (NULL: nobody is left out); type "" is "message". What clients
@@ -302,12 +315,18 @@ void sio_connect(struct sio_conn *c, const struct sio_packet *p);
 void sio_socket_leave(struct sio_socket *sk, struct str reason);
 void sio_socket_acked(struct sio_socket *sk, const struct sio_packet *p);
 void sio_acks_end(struct sio_socket *sk);
+/* One of the joins of SIO_JOINING has been answered. */
+void sio_joining_goes_on(struct sio_socket *sk);
+/* It is not SIO_JOINING any more: what waits in the sink may go, if no other socket is. */
+void sio_joining_ends(struct sio_socket *sk);
 extern const struct session_ops sio_socket_ops;
 /* own: of the engine, not to be seen in presence. */
 void sio_join_channel(struct sio_socket *sk, struct str channel, bool own, sio_joined_fn *done,
                       void *ctx);
 /* In the rooms of the endpoint; without memory for that it does not stay. */
-enum err sio_note_room(struct sio_socket *sk, struct subscription *sub);
+enum err sio_note_room(struct sio_socket *sk, const struct answer *a);
+/* Of what this socket follows. */
+const struct encoding *sio_socket_encoding(struct sio_socket *sk);
 void sio_forget_room(struct sio_socket *sk, const struct subscription *sub);
 
 /* A buffer over bytes of the stack: it never grows. */
@@ -340,6 +359,9 @@ bool sio_sid_parse(struct str text, uint8_t ret[16]);
 /* An HTTP back end, when one is configured, becomes sh->backend (socketio_backend.c). */
 void sio_backend_prepare(struct sio_shared *sh);
 void sio_backend_release(struct sio_shared *sh);
+/* The same with recovery, when it is configured. */
+void sio_recovery_prepare(struct sio_shared *sh);
+void sio_recovery_release(struct sio_shared *sh);
 
 /* Makes e->shared, and takes it apart. What fills in sh->backend and sh->recovery, when they are
  * configured, is called from sio_prepare() (socketio.c), and what frees theirs from sio_release().

@@ -117,33 +117,17 @@ void sio_sids_remove(struct sio_shared *sh, struct sio_socket *sk)
     sk->by_sid.key = STR_NONE;
 }
 
-static bool read_hex(char c, uint8_t *ret)
-{
-    if (c >= '0' && c <= '9')
-        *ret = (uint8_t)(c - '0');
-    else if (c >= 'a' && c <= 'f')
-        *ret = (uint8_t)(c - 'a' + 10);
-    else
-        return false;
-    return true;
-}
-
+/* An id in capitals is nobody's: it is a room's name like any other. */
 bool sio_sid_parse(struct str text, uint8_t ret[16])
 {
-    size_t digits = 0;
-    if (text.n != UUID_TEXT)
+    uint8_t id[16];
+    char lower[UUID_TEXT];
+    if (!uuid_parse(text, id))
         return false;
-    for (size_t i = 0; i < text.n; i++) {
-        uint8_t v;
-        bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-        if (hyphen && text.p[i] == '-')
-            continue;
-        if (hyphen || !read_hex(text.p[i], &v))
-            return false;
-        uint8_t *at = &ret[digits / 2];
-        *at = (uint8_t)(digits % 2 == 0 ? v << 4 : *at | v);
-        digits++;
-    }
+    uuid_format(id, lower);
+    if (memcmp(lower, text.p, sizeof(lower)) != 0)
+        return false;
+    memcpy(ret, id, sizeof(id));
     return true;
 }
 

@@ -23,7 +23,7 @@ void sio_socket_unref(struct sio_socket *sk)
         return;
     if (sh->backend != NULL && sh->backend->on_free != NULL)
         sh->backend->on_free(sk);
-    if (sh->recovery != NULL && sh->recovery->on_free != NULL)
+    if (sh->recovery != NULL)
         sh->recovery->on_free(sk);
     free(sk->identity);
     free(sk);
@@ -35,7 +35,7 @@ static void tell_gone(struct sio_socket *sk, struct str reason)
 {
     const struct sio_shared *sh = sio_socket_shared(sk);
     const struct sio_app *rules[] = {sh->app, sh->backend};
-    if (sh->recovery != NULL && sh->recovery->on_disconnect != NULL)
+    if (sh->recovery != NULL)
         sh->recovery->on_disconnect(sk, reason);
     for (size_t i = 0; i < 2; i++) {
         if (rules[i] != NULL && rules[i]->on_disconnect != NULL)
@@ -63,6 +63,11 @@ void sio_socket_leave(struct sio_socket *sk, struct str reason)
     if (sk->state == SIO_GONE)
         return;
     bool connected = sk->state == SIO_CONNECTED;
+    if (sk->state == SIO_JOINING) {
+        sio_joining_ends(sk);
+        if (sh->backend != NULL && sh->backend->on_lost != NULL)
+            sh->backend->on_lost(sk);
+    }
     if (connected)
         tell_gone(sk, reason);
     sk->state = SIO_GONE;
@@ -117,14 +122,14 @@ static const struct encoding *ops_encoding(struct session *s)
     struct sio_socket *sk = sio_socket_of(s);
     if (sk->conn == NULL || sk->conn->carrier == NULL)
         return NULL;
-    return sio_encoding(sk->space, sk->conn->carrier->framing);
+    return sio_socket_encoding(sk);
 }
 
 /* Clients know nothing of the rooms they are in: none of this is told to them. */
 static void ops_subscribed(struct session *s, struct subscription *sub, const struct answer *a)
 {
-    (void)a;
-    sio_note_room(sio_socket_of(s), sub);
+    (void)sub;
+    sio_note_room(sio_socket_of(s), a);
 }
 
 static void ops_unsubscribed(struct session *s, struct str channel, unsigned code, struct str text)

@@ -12,6 +12,8 @@
 
 #include <openssl/evp.h>
 
+enum { HEAD_ROOM = 256 }; // of a packet: its head and an offset
+
 /* ---- packets ---- */
 
 bool sio_head_write(struct buf *out, enum sio_type type, uint32_t attachment_count, struct str nsp)
@@ -26,15 +28,6 @@ bool sio_head_write(struct buf *out, enum sio_type type, uint32_t attachment_cou
 
 /* ---- publications ---- */
 
-static struct str trim_json(struct str s)
-{
-    while (s.n > 0 && memchr(" \t\r\n", s.p[0], 4) != NULL)
-        s = str_skip(s, 1);
-    while (s.n > 0 && memchr(" \t\r\n", s.p[s.n - 1], 4) != NULL)
-        s.n--;
-    return s;
-}
-
 /* The body of a tag's string, as it was written: what is asked for here needs no escapes. */
 static struct str tag_find(struct str tags, const char *key)
 {
@@ -47,9 +40,9 @@ static struct str tag_find(struct str tags, const char *key)
 /* What stands behind the name, with a comma in front. */
 static bool arguments_write(struct buf *out, const struct publication *p)
 {
-    struct str data = trim_json(p->data);
+    struct str data = json_trim(p->data);
     if (data.n >= 2 && data.p[0] == '[' && str_eq(tag_find(p->tags, "socketio"), STR("args")))
-        data = trim_json((struct str){data.p + 1, data.n - 2});
+        data = json_trim((struct str){data.p + 1, data.n - 2});
     return data.n == 0 || (buf_add_char(out, ',') && buf_add(out, data));
 }
 
@@ -63,7 +56,8 @@ static bool is_reserved(struct str type)
     return sio_name_is_reserved((struct str){at, type.n + 2});
 }
 
-bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p)
+bool sio_event_write(struct buf *out, const struct sio_space *space, const struct publication *p,
+                     struct sio_socket *to)
 {
     struct str type = p->type.n > 0 ? p->type : STR("message");
     struct str encoded = tag_find(p->tags, "attachments");
@@ -77,10 +71,10 @@ bool sio_event_write(struct buf *out, const struct sio_space *space, const struc
     bool ok = sio_head_write(out, count > 0 ? SIO_BINARY_EVENT : SIO_EVENT, count, space->name) &&
               buf_add_char(out, '[') && json_write_string(out, type) && arguments_write(out, p);
     const struct sio_recovery *recovery = space->shared->recovery;
-    if (ok && recovery != NULL && recovery->write_offset != NULL) {
+    if (ok && to != NULL && recovery != NULL) {
         size_t len = out->len;
         ok = buf_add(out, STR(",\""));
-        if (ok && recovery->write_offset(p, out))
+        if (ok && recovery->write_offset(to, p, out))
             ok = buf_add_char(out, '"');
         else
             out->len = len;
@@ -90,8 +84,7 @@ bool sio_event_write(struct buf *out, const struct sio_space *space, const struc
 
 static size_t event_bytes_max(const struct sio_space *space, const struct publication *p)
 {
-    // A character of the type takes at most six as an escape; 256 for the head and an offset.
-    return p->type.n * 6 + p->data.n + space->name.n + 256;
+    return json_string_bytes_max(p->type) + p->data.n + space->name.n + HEAD_ROOM;
 }
 
 /* Standard base64 with its padding. at: as long as the text. */
@@ -160,7 +153,8 @@ static bool sio_encode(const struct encoding *e, struct str channel, const struc
         return false;
     size_t len = out->len;
     struct buf text = {.p = at, .cap = most, .max = most};
-    bool ok = sio_event_write(&text, v->space, p) && eio_frame(f, out, buf_str(&text), false) &&
+    bool ok = sio_event_write(&text, v->space, p, NULL) &&
+              eio_frame(f, out, buf_str(&text), false) &&
               attachments_each(tag_find(p->tags, "attachments"), frame_attachment,
                                &(struct framed){f, out});
     if (!ok)
@@ -192,7 +186,7 @@ void sio_send_publications(struct sio_socket *sk, struct publication *const *pub
         buf_init(&out, event_bytes_max(sk->space, p));
         // Checked before the text leaves: what the log would have dropped is dropped here.
         if (attachments_each(attachments, take_no_attachment, NULL) &&
-            sio_event_write(&out, sk->space, p)) {
+            sio_event_write(&out, sk->space, p, sk)) {
             carrier_send(sk->conn->carrier, buf_str(&out));
             attachments_each(attachments, send_attachment, sk->conn->carrier);
         }

@@ -304,7 +304,7 @@ static void sse_open(struct http_request *r, const struct endpoint *e, const str
     struct hub *hub = endpoint_hub(e, r);
     struct sse_session *ss = sse_make(e, id, ask);
     if (ss == NULL || !sse_filter(ss, ask)) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         if (ss != NULL)
             sse_free(ss);
         return;
@@ -324,17 +324,10 @@ static void sse_open(struct http_request *r, const struct endpoint *e, const str
 
 static void sse_handle(struct http_request *r, const struct endpoint *e)
 {
-    struct handshake h;
     struct identity id;
     struct sse_ask ask;
-    if (!admit_origin(r, e) || !handshake_read(r, e, &h))
+    if (!admit_request(r, e, false, &id))
         return;
-    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    enum err err = admit(e, h.token, h.tenant, now_s, false, &id);
-    if (err != ERR_OK) {
-        http_reply_error(r, err_http_status(err), err_code(err), str_from(id.why));
-        return;
-    }
     if (sse_ask_read(r, endpoint_hub(e, r), &id.claims, &ask)) {
         if (r->method == HTTP_HEAD)
             http_reply(r, 200, STR("text/event-stream"), STR_NONE, STR_NONE);

@@ -3,12 +3,6 @@
  */
 #include "dialect/sse_priv.h"
 
-static bool refuse(struct http_request *r, enum err err, const char *why)
-{
-    http_reply_error(r, err_http_status(err), err_code(err), str_from(why));
-    return false;
-}
-
 /* ---- names ---- */
 
 struct name_list {
@@ -27,7 +21,7 @@ static bool name_add(struct http_request *r, struct sse_ask *ask, struct name_li
             return true;
     }
     if (l->count == l->max || name.n > sizeof(ask->names) - ask->name_bytes)
-        return refuse(r, ERR_LIMIT_EXCEEDED, l->too_many);
+        return http_refuse(r, ERR_LIMIT_EXCEEDED, l->too_many);
     char *at = ask->names + ask->name_bytes;
     memcpy(at, name.p, name.n);
     ask->name_bytes += name.n;
@@ -44,7 +38,8 @@ static bool names_read(struct http_request *r, struct sse_ask *ask, struct str n
     size_t count = http_query_count(r, name);
     for (size_t i = 0; i < count; i++) {
         if (!http_query_nth(r, name, i, at, sizeof(at), &value))
-            return refuse(r, ERR_BAD_REQUEST, l->unreadable); // never fewer than were asked for
+            return http_refuse(r, ERR_BAD_REQUEST,
+                               l->unreadable); // never fewer than were asked for
         while (value.n > 0) {
             if (!name_add(r, ask, l, str_cut(&value, ',')))
                 return false;
@@ -66,16 +61,16 @@ static bool channels_check(struct http_request *r, const struct policy *policy,
                            const struct claims *claims, const struct sse_ask *ask)
 {
     if (ask->channel_count == 0)
-        return refuse(r, ERR_BAD_REQUEST, "channel: at least one is needed");
+        return http_refuse(r, ERR_BAD_REQUEST, "channel: at least one is needed");
     if (ask->channel_count > policy->channels_per_session_max)
-        return refuse(r, ERR_LIMIT_EXCEEDED, "channel: channels_per_session_max is reached");
+        return http_refuse(r, ERR_LIMIT_EXCEEDED, "channel: channels_per_session_max is reached");
     for (size_t i = 0; i < ask->channel_count; i++) {
         const char *why;
         struct str name = ask->channels[i];
         if (!channel_name_ok(policy, name, &why))
-            return refuse(r, ERR_BAD_REQUEST, why);
+            return http_refuse(r, ERR_BAD_REQUEST, why);
         if (!policy_lets_subscribe(policy, name, claims->user) && !is_granted(claims, name))
-            return refuse(r, ERR_PERMISSION_DENIED, "channel: needs a token that names it");
+            return http_refuse(r, ERR_PERMISSION_DENIED, "channel: needs a token that names it");
     }
     return true;
 }

@@ -135,12 +135,27 @@ static void alive(struct carrier *c, void *ctx)
 }
 
 static const struct carrier_handler ws_session_handler = {
-    .message = message, .closed = closed, .alive = alive};
+    .message = message, .closed = closed, .alive = alive, .no_pong_code = 1001};
 
 void ws_session_send(struct ws_session *ws, struct str text)
 {
     if (!ws->ending && ws->carrier != NULL)
         carrier_send(ws->carrier, text);
+}
+
+void ws_session_resync(struct ws_session *ws, const struct ws_writer *w, struct str channel,
+                       struct publication *const *pubs, size_t count,
+                       void (*send)(struct ws_session *ws, struct str message))
+{
+    for (size_t i = 0; i < count && !ws->ending; i++) {
+        struct buf b;
+        buf_init(&b, w->bytes_max(channel, pubs[i]));
+        if (w->write(&b, channel, pubs[i]))
+            send(ws, buf_str(&b));
+        else
+            ws_session_end(ws, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE);
+        buf_fini(&b);
+    }
 }
 
 /* ---- what the hub asks of a session ---- */
@@ -193,7 +208,7 @@ struct ws_session *ws_session_accept(struct http_request *r, const struct endpoi
     struct hub *hub = endpoint_hub(e, r);
     struct ws_session *ws = ws_session_make(e, kind, id, client);
     if (ws == NULL) {
-        http_reply_error(r, 500, err_code(ERR_INTERNAL), err_message(ERR_INTERNAL));
+        http_refuse(r, ERR_INTERNAL, NULL);
         return NULL;
     }
     ws->carrier = ws_accept(r, &e->ws, &ws_session_handler, ws);

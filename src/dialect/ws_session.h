@@ -99,7 +99,26 @@ extern const int ws_window_bits[WS_FRAMINGS];
     }
 const struct encoding *ws_encoding(const struct encoding table[WS_FRAMINGS],
                                    const struct framing *framing);
+/* Where in such a table. */
+static inline int ws_framing_index(const struct framing *framing)
+{
+    return framing->window_bits == 0 ? 0 : framing->window_bits - ws_window_bits[1] + 1;
+}
 /* Appends payload as one text frame of this encoding's framing. */
 bool ws_encoding_frame(const struct encoding *e, struct str payload, struct buf *out);
+
+/* How a dialect says an event. */
+struct ws_writer {
+    size_t (*bytes_max)(struct str channel, const struct publication *p); // of what write() appends
+    bool (*write)(struct buf *out, struct str channel, const struct publication *p);
+};
+/* The event as one frame of this encoding's framing. */
+bool ws_encoding_event(const struct encoding *e, const struct ws_writer *w, struct str channel,
+                       const struct publication *p, struct buf *out);
+/* For session_ops.resync: each event as a message of its own, by send(). A session that cannot be
+ * told one of them ends: nothing may be left out. */
+void ws_session_resync(struct ws_session *ws, const struct ws_writer *w, struct str channel,
+                       struct publication *const *pubs, size_t count,
+                       void (*send)(struct ws_session *ws, struct str message));
 
 #endif

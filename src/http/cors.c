@@ -19,15 +19,22 @@ static size_t put(char *at, size_t cap, size_t len, struct str s)
     return len + s.n;
 }
 
+/* A page of this host, served by another program beside us. */
+static bool origin_is_of_other_port(const struct http_request *r, struct str origin)
+{
+    return http_origin_is_same_host(r, origin) && !http_origin_is_own(r, origin);
+}
+
 size_t http_cors_headers(const struct http_request *r, char *at, size_t cap)
 {
     const struct http_options *o = &r->server->options;
     struct str origin = http_header(r, STR("Origin"));
     size_t len = 0;
-    if (o->origin_count == 0 && !r->cors_any)
+    bool other_port = origin_is_of_other_port(r, origin);
+    if (o->origin_count == 0 && !r->cors_any && !other_port)
         return 0;
     if (origin.n == 0 || origin.n > CORS_ORIGIN_MAX ||
-        !(r->cors_any || http_origin_in(o->origins, o->origin_count, origin))) {
+        !(r->cors_any || other_port || http_origin_in(o->origins, o->origin_count, origin))) {
         len = put(at, cap, len, STR("Vary: Origin\r\n")); // for caches between
     } else {
         len = put(at, cap, len, STR("Access-Control-Allow-Origin: "));
@@ -88,7 +95,7 @@ void http_reply_options(struct http_request *r, unsigned methods)
     struct str allowed = {names, http_methods_format(methods != 0 ? methods : all, names)};
     struct str origin = http_header(r, STR("Origin"));
     bool preflight = origin.n > 0 && http_header(r, STR("Access-Control-Request-Method")).n > 0;
-    if (preflight && !http_origin_allowed(r)) {
+    if (preflight && !http_origin_allowed(r) && !http_origin_is_same_host(r, origin)) {
         http_reply_error(r, 403, 403, STR("Origin: not one of the allowed origins"));
         return;
     }

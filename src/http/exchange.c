@@ -135,11 +135,29 @@ static void dispatch(struct http_conn *hc)
     http_router_handle(hc->server->router, &hc->request);
 }
 
+/* Nothing more of it is read. */
+static void refuse_body(struct http_conn *hc)
+{
+    struct http_request *r = &hc->request;
+    if (!http_router_takes_any_body(hc->server->router, r)) {
+        refuse(hc, 413, "the body is too big", 0);
+        return;
+    }
+    r->body = STR_NONE;
+    r->body_too_big = true;
+    r->keep_alive = false;
+    dispatch(hc);
+}
+
 static void head_complete(struct http_conn *hc)
 {
     if (!http_request_read(hc)) {
         hc->request.header_count = 0;
         refuse_parsed(hc);
+        return;
+    }
+    if (hc->parser.content_length > hc->server->options.body_max_bytes) {
+        refuse_body(hc);
         return;
     }
     if (hc->parser.message_done) {
@@ -176,6 +194,8 @@ static size_t feed_body(struct http_conn *hc, const char *p, size_t n)
     http_request_renew(hc); // also now: the clock may refuse it at any time
     if (result == HTTP_PARSE_DONE)
         dispatch(hc);
+    else if (result == HTTP_PARSE_BAD && hc->parser.status == 413)
+        refuse_body(hc);
     else if (result == HTTP_PARSE_BAD)
         refuse_parsed(hc);
     return used;

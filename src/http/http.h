@@ -7,7 +7,8 @@
  * Memory:  the request belongs to the connection; its strings live until it is answered, taken over
  *          (http_take_conn) or its peer has gone. Nothing of HTTP is left after a take-over.
  * Failure: bad input is answered (400, 404, 405, 408, 411, 413, 414, 417, 426, 431, 501, 505) with
- * a JSON error body and closed; a route never sees it. */
+ * a JSON error body and closed; a route never sees it. One that was added with
+ * HTTP_ANY_BODY refuses bodies over the limit itself. */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
@@ -44,6 +45,7 @@ struct http_request {
     struct http_header *headers;
     size_t header_count;
     struct str body;
+    bool body_too_big;        // HTTP_ANY_BODY: it is not here, the connection ends with the answer
     bool keep_alive, upgrade; // upgrade: "Connection: upgrade" was said
     struct str param;         // what the last part of a pattern "/ws/project/{id}" matched, decoded
     void *route_ctx;          // as given to http_router_add()
@@ -75,6 +77,8 @@ void http_reply(struct http_request *r, unsigned status, struct str content_type
                 struct str extra);
 /* {"error":{"code":code,"message":"..."}} */
 void http_reply_error(struct http_request *r, unsigned status, unsigned code, struct str message);
+/* The same with the status and the code of err; why NULL: its own message. Returns false. */
+bool http_refuse(struct http_request *r, enum err err, const char *why);
 /* Exact bytes, for contracts that fix the whole response; then closes. */
 void http_reply_raw(struct http_request *r, struct str bytes);
 
@@ -107,9 +111,12 @@ typedef void http_route_fn(struct http_request *r);
 struct http_router;
 struct http_router *http_router_create(void);
 void http_router_destroy(struct http_router **rp);
-/* methods: bits 1 << HTTP_GET and so on. pattern: "/api/publish", "/ws/project/{id}" (one last
- * segment, not empty), "/assets/{path...}" (all the rest). ctx is found in r->route_ctx. Later
- * additions of the same pattern win. A path that exists with other methods answers 405. */
+/* Among the methods of a route: it is handed requests whose body is over the limit, too. */
+#define HTTP_ANY_BODY (1u << 31)
+/* methods: bits 1 << HTTP_GET and so on; ~0u: all of them, and HTTP_ANY_BODY. pattern:
+ * "/api/publish", "/ws/project/{id}" (one last segment, not empty), "/assets/{path...}" (all the
+ * rest). ctx is found in r->route_ctx. Later additions of the same pattern win. A path that exists
+ * with other methods answers 405. */
 bool http_router_add(struct http_router *rt, unsigned methods, const char *pattern,
                      http_route_fn *handle, void *ctx);
 /* Called when no route matches; without it: 404. */

@@ -125,6 +125,8 @@ void http_proxy_apply(const struct http_server *s, struct http_request *r);
 
 /* router.c: answers r. */
 void http_router_handle(const struct http_router *rt, struct http_request *r);
+/* There is a route for it, which was added with HTTP_ANY_BODY. */
+bool http_router_takes_any_body(const struct http_router *rt, const struct http_request *r);
 
 /* reply.c */
 const char *http_date(struct http_server *s);

@@ -41,6 +41,20 @@ bool http_origin_is_own(const struct http_request *r, struct str origin)
     return from.n > 0 && str_eq_nocase(from, host);
 }
 
+/* Without the port: "[::1]:80" is "[::1]". */
+static struct str name_of(struct str host)
+{
+    if (host.n > 0 && host.p[0] == '[')
+        return (struct str){host.p, str_find(host, STR("]"))};
+    return str_cut(&host, ':');
+}
+
+bool http_origin_is_same_host(const struct http_request *r, struct str origin)
+{
+    struct str from = name_of(host_of(origin));
+    return from.n > 0 && str_eq_nocase(from, name_of(http_header(r, STR("Host"))));
+}
+
 bool http_origin_allowed(const struct http_request *r)
 {
     const struct http_options *o = &r->server->options;

@@ -12,6 +12,9 @@ bool http_origin_in(const struct str *list, size_t count, struct str origin);
 
 /* The page comes from the host that the request names. */
 bool http_origin_is_own(const struct http_request *r, struct str origin);
+/* The same, whatever its scheme and port: an application's page and its socket often differ in
+ * them. */
+bool http_origin_is_same_host(const struct http_request *r, struct str origin);
 
 /* Whether whoever loaded a page under the request's host name may have meant this server. From this
  * machine it answers to addresses, localhost, names without a dot and the hosts of the list only:

@@ -247,6 +247,13 @@ void http_reply_error(struct http_request *r, unsigned status, unsigned code, st
     buf_fini(&body);
 }
 
+bool http_refuse(struct http_request *r, enum err err, const char *why)
+{
+    http_reply_error(r, err_http_status(err), err_code(err),
+                     why != NULL ? str_from(why) : err_message(err));
+    return false;
+}
+
 void http_write_refusal(struct http_conn *hc, unsigned status, const char *why, uint32_t line)
 {
     struct buf body;

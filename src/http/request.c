@@ -208,8 +208,6 @@ static bool check_length(struct http_conn *hc)
         return refuse(hc, 400, "Content-Length stands beside Transfer-Encoding");
     if (r->minor == 0 && has_body && !hc->parser.has_length)
         return refuse(hc, 411, "an HTTP/1.0 body needs a Content-Length");
-    if (hc->parser.content_length > hc->server->options.body_max_bytes)
-        return refuse(hc, 413, "the body is too big");
     return true;
 }
 

@@ -19,6 +19,7 @@ struct route {
         http_route_fn *handle;
         void *ctx;
     } slots[METHOD_SLOTS]; // by enum http_method
+    bool any_body;
     char key[];
 };
 
@@ -106,6 +107,7 @@ bool http_router_add(struct http_router *rt, unsigned methods, const char *patte
         return false;
     if (kind == ROUTE_REST && key.n > rt->rest_key_max)
         rt->rest_key_max = key.n;
+    ro->any_body = (methods & HTTP_ANY_BODY) != 0;
     for (unsigned i = 0; i < METHOD_SLOTS; i++) {
         if (!(methods & 1u << i))
             continue;
@@ -128,6 +130,7 @@ struct match {
     struct http_request *r;
     http_route_fn *handle;
     unsigned methods;
+    bool any_body;
 };
 
 static unsigned route_methods(const struct route *ro)
@@ -150,6 +153,7 @@ static bool match_try(struct match *m, const struct route *ro, struct str param)
     if (ro->slots[method].handle == NULL)
         return false;
     m->handle = ro->slots[method].handle;
+    m->any_body = ro->any_body;
     m->r->route_ctx = ro->slots[method].ctx;
     m->r->param = param;
     return true;
@@ -215,6 +219,13 @@ static void reply_bad_method(struct http_request *r, unsigned methods)
     http_reply(r, 405, STR("application/json"),
                STR("{\"error\":{\"code\":405,\"message\":\"method not allowed on this path\"}}"),
                (struct str){extra, len + 2});
+}
+
+bool http_router_takes_any_body(const struct http_router *rt, const struct http_request *r)
+{
+    struct http_request copy = *r;
+    struct match m = {.r = &copy};
+    return match_path(&m, rt) && m.any_body;
 }
 
 void http_router_handle(const struct http_router *rt, struct http_request *r)

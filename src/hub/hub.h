@@ -7,7 +7,8 @@
  * Thread:  every function on its hub's loop, unless said otherwise.
  * Memory:  strings given to a verb are borrowed for the call. What an answer points to is gone when
  *          done() returns; publications may be kept by reference.
- * Failure: every verb answers exactly once, with ERR_OK or an error of err.def. */
+ * Failure: every verb answers exactly once, with ERR_OK or an error of err.def. done() of those
+ *          for everybody may be NULL: nobody waits. */
 #ifndef HUB_HUB_H
 #define HUB_HUB_H
 
@@ -177,6 +178,7 @@ struct node_store_stats {
 bool node_read_store(const struct node *n, struct node_store_stats *ret);
 /* Every loop must have been told its outflow (of net's flusher) before it runs. */
 void hub_set_outflow(struct hub *hub, struct outflow *o);
+struct outflow *hub_outflow(const struct hub *hub);
 struct loop *hub_loop(const struct hub *hub);
 const struct policy *hub_policy(const struct hub *hub);
 /* From any thread. The old policy must stay until every loop has turned once. */

@@ -131,6 +131,11 @@ void hub_set_outflow(struct hub *hub, struct outflow *o)
     o->log_bytes_max = hub_rules(hub)->feeds_bytes_max;
 }
 
+struct outflow *hub_outflow(const struct hub *hub)
+{
+    return hub->outflow;
+}
+
 struct loop *hub_loop(const struct hub *hub)
 {
     return hub->loop;

@@ -62,7 +62,7 @@ static bool bytes_are_from(struct str s, unsigned char least)
 
 bool tenant_name_ok(struct str tenant)
 {
-    return tenant.n <= NAME_BYTES_MAX && bytes_are_from(tenant, ' ' + 1) && utf8_valid(tenant);
+    return tenant.n <= NAME_BYTES_MAX && bytes_are_from(tenant, ' ') && utf8_valid(tenant);
 }
 
 bool user_name_ok(struct str user)
@@ -79,7 +79,7 @@ bool channel_name_ok(const struct policy *p, struct str channel, const char **re
         *ret_why = "channel: name is too long";
     else if (!utf8_valid(channel))
         *ret_why = "channel: name is not UTF-8";
-    else if (!bytes_are_from(channel, ' ' + 1))
+    else if (!bytes_are_from(channel, channel_is_personal(channel) ? ' ' : ' ' + 1))
         *ret_why = "channel: name has a space or control character";
     return *ret_why == NULL;
 }

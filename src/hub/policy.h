@@ -59,13 +59,12 @@ bool policy_lets_subscribe(const struct policy *p, struct str channel, struct st
 /* "user:7": what is meant for one user. */
 bool channel_is_personal(struct str channel);
 /* What tokens, queries and back ends may call tenants and users: UTF-8 of at most NAME_BYTES_MAX
- * bytes without control characters, and in tenants without spaces. "" is the default tenant, or
- * an anonymous user. */
+ * bytes without control characters. "" is the default tenant, or an anonymous user. */
 enum { NAME_BYTES_MAX = 255 };
 bool tenant_name_ok(struct str tenant);
 bool user_name_ok(struct str user);
-/* Printable UTF-8 without spaces and control characters, not empty, not too long. ret_why: static.
- */
+/* Printable UTF-8 without spaces (but in a user's own channel, for users may have them) and control
+ * characters, not empty, not too long. ret_why: static. */
 bool channel_name_ok(const struct policy *p, struct str channel, const char **ret_why);
 
 #endif

@@ -5,6 +5,7 @@ start_recado   a function that starts more: start_recado("auth: {..}", args=[..]
 shared_recado  one server for the whole run, for tests that use channels and tenants of their own
 cli            the program's command line without a server: cli("version")
 run_node       runs tests/e2e/js/NAME with Node and returns what it printed
+start_node     starts one that a test speaks with: start_node("agents.mjs", "page"), see node.py
 page           a Chromium page (playwright, asynchronous)
 
 Every server has to end with code 0 after SIGTERM and to leave no sanitizer report.
@@ -17,9 +18,9 @@ import subprocess
 import pytest
 import pytest_asyncio
 
+from node import JS, Node
 from servers import BINARY, Recado, environment, find_chromium, run_binary
 
-JS = os.path.join(os.path.dirname(__file__), "js")
 LIVE = pytest.StashKey()
 
 
@@ -94,6 +95,19 @@ def run_node():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def start_node():
+    made = []
+
+    def start(*args, make=Node, **more):
+        made.append(make(*args, **more))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.end()
 
 
 @pytest_asyncio.fixture

@@ -3,21 +3,16 @@ websockets, and by hand where the bytes before the upgrade are the contract."""
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import threading
 import time
+import urllib.parse
 
 import jwt
 import pytest
 import websockets
 
-from servers import environment
-
-JS = os.path.join(os.path.dirname(__file__), "js")
 SECRET = "0123456789abcdef0123456789abcdef"
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
 EVENTS = {
@@ -32,43 +27,9 @@ EVENTS = {
 }
 
 
-class Node:
-    """agents.mjs in one of its modes, line by line."""
-
-    def __init__(self, *args):
-        self.process = subprocess.Popen(
-            ["node", os.path.join(JS, "agents.mjs"), *map(str, args)], cwd=JS, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment())
-        self.timer = threading.Timer(80, self.process.kill)
-        self.timer.start()
-
-    def next(self):
-        line = self.process.stdout.readline()
-        assert line, "it printed no more"
-        return json.loads(line)
-
-    def say(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-
-    def end(self):
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
-def node():
-    made = []
-
-    def make(*args):
-        made.append(Node(*args))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
+def node(start_node):
+    return lambda *args: start_node("agents.mjs", *args)
 
 
 def token(sub="ana", **claims):
@@ -93,12 +54,16 @@ def welcome(got, org):
         "message": "WebSocket connected successfully", "organizationId": org}}
 
 
+def upgrade(server, path):
+    return (f"GET {path} HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode()
+
+
 def raw(server, path):
     """All that is answered to an upgrade until the server closes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
-        s.sendall((f"GET {path} HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+        s.sendall(upgrade(server, path))
         answer = b""
         while piece := s.recv(65536):
             answer += piece
@@ -184,6 +149,27 @@ async def test_what_is_ignored(shared_recado):
             await ws.send(wrong)
         await ws.send('{"data":[],"\\u0074ype":"p\\u0069ng"}')
         assert json.loads(await ws.recv())["type"] == "pong"
+
+
+async def test_ids_are_any_text(shared_recado):
+    for org, user in ("Café do Zé", "Ana Maria"), (" a ", "b "), ("{a|b}", "x@y.z"), ('"\\', "#,;$"):
+        org = "any " + org
+        query = urllib.parse.urlencode({"organizationId": org, "userId": user})
+        async with websockets.connect(shared_recado.ws("/ws/agents?" + query)) as ws:
+            welcome(json.loads(await ws.recv()), org)
+            assert stats(shared_recado)["clientsByOrg"][org] == 1
+            for target in {"channel": "agents"}, {"user": user}:
+                answer = shared_recado.api(
+                    "publish", {"tenant": org, **target, "type": "x", "data": target})
+                assert "error" not in answer
+                assert json.loads(await asyncio.wait_for(ws.recv(), 20))["data"] == target
+
+
+async def test_a_token_that_nobody_could_check_is_ignored(shared_recado):
+    for token in "abc", "x.y.z", "a" * 7000:
+        url = shared_recado.ws("/ws/agents?organizationId=open&token=" + token)
+        async with websockets.connect(url) as ws:
+            welcome(json.loads(await ws.recv()), "open")
 
 
 async def test_what_ends_a_connection(shared_recado):
@@ -282,3 +268,30 @@ def test_many_clients(start_recado, node, clients, organizations):
         server.api("batch", {"commands": commands})
     assert stress.next() == {"clients": clients, "events": clients * (rounds + 1), "foreign": 0,
                              "disordered": 0}
+
+
+def frames(head, data):
+    """What is in whole, short, unmasked text frames behind the answer to an upgrade."""
+    at = data.index(b"\r\n\r\n") + 4
+    assert data.startswith(head)
+    while at < len(data):
+        n, start = data[at + 1], at + 2
+        if n == 126:
+            n, start = int.from_bytes(data[at + 2:at + 4]), at + 4
+        yield json.loads(data[start:start + n])
+        at = start + n
+
+
+def test_the_welcome_is_the_first_word(start_recado):
+    """Also when a ping arrives together with the handshake, before other loops have answered."""
+    server = start_recado("loops: 3")
+    ping = b'{"type":"ping"}'
+    for i in range(60):
+        more = b"".join(bytes([0x81, 0x80 | len(m), 0, 0, 0, 0]) + m for m in (ping, b"x", ping))
+        got = b""
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+            s.sendall(upgrade(server, f"/ws/agents?organizationId=org-{i}&userId=u{i % 2 or ''}") + more)
+            while got.count(b'"type"') < 3:
+                got += s.recv(65536)
+        types = [frame["type"] for frame in frames(b"HTTP/1.1 101 ", got)]
+        assert types == ["connected", "pong", "pong"]

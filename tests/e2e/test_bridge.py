@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 
 import pytest
 import pytest_asyncio
@@ -18,7 +19,8 @@ import socketio
 import websockets
 
 from servers import free_port
-from test_pytake import Page, page_of  # noqa: F401
+from test_pytake import CONFIG as PYTAKE
+from test_pytake import Page, page_of, token  # noqa: F401
 
 SECONDS = 20
 LISTENING = r"bridge: listening at redis"
@@ -198,6 +200,42 @@ async def test_emits_of_a_write_only_manager(bridged, broker, client):
         assert said == ("left", 1)
     broker.publish("socketio", {"method": "disconnect", "sid": bob.sid, "namespace": "/"})
     await asyncio.wait_for(bob.gone.wait(), SECONDS)
+
+
+async def test_rooms_of_pytake(start_recado, broker, start_node):
+    server = start_recado(f"bridge: {{ redis: '{broker.url}' }}\n{PYTAKE}")
+    server.wait_log(LISTENING)
+    manager, id = manager_of(broker), str(uuid.uuid4())
+    room = f"conversation:{id}"
+    ana, bob, other = (start_node(server.url, way, token(user, org), make=Page)
+                       for way, user, org in (("websocket", "ana", "acme"),
+                                              ("polling", "bob", "acme"),
+                                              ("websocket", "ana", "other")))
+    sids = {}
+    for page in (ana, bob, other):
+        while (got := page.next())[:2] != ["event", "connected"]:
+            if got[0] == "connect":
+                sids[page] = got[1]
+        page.say("ack", "join_conversation", {"conversation_id": id})
+        while page.next()[0] != "ack":
+            pass
+
+    def next_but_status(page):
+        while (got := page.next())[1] in ("user:status", "joined_conversation"):
+            pass
+        return got
+
+    await manager.emit("message:new", {"id": "m"}, room=room)
+    for page in (ana, bob, other):  # ids are of one organization, and both have it joined
+        assert next_but_status(page) == ["event", "message:new", {"id": "m"}]
+    await manager.emit("x", 1, room=[room, "organization:acme"], skip_sid=sids[ana])
+    await manager.emit("end", 2, room=["user:ana", room])
+    assert next_but_status(bob) == ["event", "x", 1]
+    assert next_but_status(other) == ["event", "x", 1]
+    for page in (ana, bob, other):
+        assert next_but_status(page) == ["event", "end", 2]
+    broker.publish("socketio", {"method": "disconnect", "sid": sids[bob], "namespace": "/"})
+    assert next_but_status(bob) == ["disconnect", "io server disconnect"]
 
 
 async def test_every_tenant_that_has_the_room(bridged, broker, client):

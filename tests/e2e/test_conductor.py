@@ -2,6 +2,7 @@
 websockets, curl; back ends that publish, that are asked over HTTP, and that are not there."""
 
 import asyncio
+import contextlib
 import http.client
 import http.server
 import json
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
@@ -377,6 +379,35 @@ def test_stop_while_a_job_runs(start_recado):
         dashboard.recv(timeout=20)
 
 
+def wait_drain(server):
+    """Until all loops drain; connections without a request are closed meanwhile."""
+    refused = 0
+    while refused < 20:
+        with contextlib.suppress(ConnectionError):
+            status = server.post("/api/v1/stream-execute", {"input": "x"})[0]
+            refused = refused + 1 if status == 503 else 0
+
+
+def test_nothing_begins_in_a_drain(start_recado):
+    """A job that nobody could read to its end is refused; what is there can still be told of."""
+    server = start_recado(LOOPS + "shutdown: { drain: 60s }")
+    job = submit(server)
+    emit(server, job, "end_of_stream", {})
+    dashboards = [watch(server)[0] for _ in range(6)]  # let go over the whole window
+    server.signal(signal.SIGTERM)
+    server.wait_log("draining|drain|stop")
+    wait_drain(server)
+    assert server.post("/api/v1/stream-execute", {"input": "x"})[0] == 503
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        connect(server.ws("/ws/agent-stream")).__enter__()
+    assert refused.value.response.status_code == 503
+    server.publish("job:" + job, {}, type="late")
+    assert server.get("/api/tasks/events")[0] == 200
+    server.stop()
+    for dashboard in dashboards:
+        dashboard.close()
+
+
 # ---- the back end over HTTP ----
 
 
@@ -524,6 +555,19 @@ def test_tokens(start_recado):
     acme.close()
 
 
+def test_a_token_that_nobody_could_check_is_ignored(server):
+    """As by the original, whose pages may send the one of their own application."""
+    bearer = {"Authorization": "Bearer x.y.z"}
+    for query in "?token=abc", "?token=x.y.z", "?token=" + "a" * 7000:
+        watch(server, query)[0].close()
+        submit(server, query=query)
+    status, _, answer = server.post("/api/v1/stream-execute", {"input": "x"}, bearer)
+    assert status == 200
+    assert server.get("/api/tasks/events", bearer)[0] == 200
+    emit(server, json.loads(answer)["job_id"], "end_of_stream", {})
+    assert server.get(json.loads(answer)["stream_url"], bearer)[0] == 200
+
+
 def test_pages_of_other_origins(start_recado):
     page = "http://app.example"
     server = start_recado(f'auth: {{ origins: ["{page}"] }}')
@@ -569,6 +613,21 @@ def test_task_events_of_all_loops(server):
         assert [e["data"]["n"] for e in recent["events"]] == list(range(209, 9, -1))
     assert json.loads(server.get("/api/tasks/events")[2])["count"] == 50
     socket.close()
+
+
+def test_task_events_of_before(server):
+    """Published while nobody had to do with the dialect, told to the first who asks, on any loop."""
+    for n in range(20):
+        server.publish("gamification", {"n": n}, type="task_completed" if n % 2 else "system_alert")
+
+    def recent(_):
+        return json.loads(server.get("/api/tasks/events")[2])["events"]
+
+    with ThreadPoolExecutor(8) as pool:
+        for events in pool.map(recent, range(8)):
+            assert [e["data"]["n"] for e in events] == list(range(19, 0, -2))
+    server.publish("gamification", {"n": 20}, type="task_completed")
+    assert [e["data"]["n"] for e in recent(0)] == [20, *range(19, 0, -2)]
 
 
 def test_a_silent_client_lives(start_recado):

@@ -221,6 +221,25 @@ def test_broken_packets_on_a_websocket(server):
                 ws.recv(timeout=20)
 
 
+@pytest.mark.parametrize("most", [1000, 1_000_000, 3_000_000])
+def test_a_body_over_max_payload(start_recado, most):
+    """Whatever the other limits of requests are: as much is taken, and more is refused as the
+    protocol says."""
+    server = start_recado(ECHO.replace("3", "1") + "client: {out_max: 8MiB}\n"
+                          f"socketio: {{payload_max: {most}}}\n")
+    session = Polling(server)
+    assert session.post("4" + "x" * (most - 1)) == (200, "ok")
+    assert session.poll() == (200, "4" + "x" * (most - 1))
+    for body in ("4" + "x" * most, "4" * 4_000_000, (b"4" * 65536 for _ in range(64))):
+        session = Polling(server)
+        line = session.line()
+        line.begin("POST", session.query, body, {"Origin": server.url})
+        status, headers, text = line.end()
+        assert (status, headers["Content-Type"], text) == (400, "text/plain", b'"Bad Request"')
+        assert headers["Access-Control-Allow-Origin"] == server.url
+        assert session.poll() == (400, f'"Invalid session {session.sid}"')
+
+
 def test_max_payload(start_recado):
     server = start_recado(ECHO + "socketio: {payload_max: 1000}\n")
     session = Polling(server)

@@ -14,9 +14,6 @@ import jwt
 import pytest
 import websockets
 
-from servers import environment
-
-JS = os.path.join(os.path.dirname(__file__), "js")
 SECRET = "0123456789abcdef0123456789abcdef"
 REFUSED = (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/html\r\n"
            b"Content-Length: 11\r\n\r\nBad Request")
@@ -38,43 +35,9 @@ int nvmlDeviceGetPowerUsage(void *d, unsigned *v) { *v = 123456; return 0; }
 """
 
 
-class Node:
-    """orquestrador.mjs in one of its modes, line by line."""
-
-    def __init__(self, *args):
-        self.process = subprocess.Popen(
-            ["node", os.path.join(JS, "orquestrador.mjs"), *map(str, args)], cwd=JS, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment())
-        self.timer = threading.Timer(80, self.process.kill)
-        self.timer.start()
-
-    def next(self):
-        line = self.process.stdout.readline()
-        assert line, "it printed no more"
-        return json.loads(line)
-
-    def say(self, value):
-        self.process.stdin.write(f"{value if isinstance(value, str) else json.dumps(value)}\n")
-        self.process.stdin.flush()
-
-    def end(self):
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
-def node():
-    made = []
-
-    def make(*args):
-        made.append(Node(*args))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
+def node(start_node):
+    return lambda *args: start_node("orquestrador.mjs", *args)
 
 
 def token(sub="ana", **claims):
@@ -400,6 +363,30 @@ def test_unknown_paths(start_recado, config):
         assert raw(server, path) == REFUSED, path
     assert server.get("/ws/")[0] == 404
     assert server.get("/ws")[0] == 426
+
+
+def test_who_answers_no_ping_is_told_as_any_client(start_recado):
+    server = start_recado("websocket: {ping_interval: 200ms, pong_timeout: 100ms}")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+        s.sendall((f"GET /ws HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+        got = b""
+        while piece := s.recv(65536):
+            got += piece
+    assert got.split(b"\r\n\r\n")[1] == b"\x89\x00\x88\x09\x03\xe9no pong"
+
+
+async def test_the_query_is_ignored(shared_recado):
+    """Where no token could be checked, one is a parameter like any other."""
+    for query in "?", "?x=%zz", "?token=abc", "?token=x.y.z&token=", "?token=" + "a" * 7000:
+        ws = await connect(shared_recado, "/ws" + query)
+        assert await ask(ws, {"type": "ping"}) == {"type": "pong"}
+        await ws.close()
+    for scheme in "Bearer", "Basic":
+        async with websockets.connect(shared_recado.ws("/ws"), additional_headers={
+                "Authorization": f"{scheme} x.y.z"}) as ws:
+            assert await ask(ws, {"type": "ping"}) == {"type": "pong"}
 
 
 def test_nothing_is_compressed(shared_recado):

@@ -3,10 +3,8 @@ Chromium that does what the application's dashboard does."""
 
 import asyncio
 import json
-import os
 import re
 import subprocess
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -15,9 +13,6 @@ import jwt
 import pytest
 import websockets
 
-from servers import environment
-
-JS = os.path.join(os.path.dirname(__file__), "js")
 SECRET = "0123456789abcdef0123456789abcdef"
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 ID = re.compile(r"[0-9a-f]{8}")
@@ -134,43 +129,9 @@ async def silent(*clients):
         check(await get(ws), "pong", {"status": "pong"})
 
 
-class Node:
-    """plataforma.mjs in one of its modes, line by line."""
-
-    def __init__(self, *args):
-        self.process = subprocess.Popen(
-            ["node", os.path.join(JS, "plataforma.mjs"), *map(str, args)], cwd=JS, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment())
-        self.timer = threading.Timer(80, self.process.kill)
-        self.timer.start()
-
-    def next(self):
-        line = self.process.stdout.readline()
-        assert line, "it printed no more"
-        return json.loads(line)
-
-    def say(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-
-    def end(self):
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
-def node():
-    made = []
-
-    def make(*args):
-        made.append(Node(*args))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
+def node(start_node):
+    return lambda *args: start_node("plataforma.mjs", *args)
 
 
 # ---- commands and events ----
@@ -525,6 +486,31 @@ endpoints:
         200, {"sent_to": 2})
     for one in ws, bearer:
         check(await get(one), "notification", {})
+
+
+async def test_tenants_of_a_server_without_keys(start_recado):
+    """Clients may say where they belong, and hear nothing of others."""
+    server = start_recado("loops: 2")
+    one, two = await notifications(server, "?tenant=one"), await notifications(server, "?tenant=two")
+    project, log = await of_project(server, "P", "?tenant=one"), await websockets.connect(
+        server.ws("/ws/logs?tenant=one"), proxy=None)
+    assert (await get(log))["type"] == "connection"
+    assert broadcast(server, {"event_type": "log_message", "data": {}, "project_id": "P"},
+                     "?tenant=one") == 3
+    for ws in one, project, log:
+        check(await get(ws), "log_message", {}, project_id="P")
+    await silent(two)
+
+
+async def test_a_token_that_nobody_could_check_is_ignored(start_recado):
+    server = start_recado()
+    for query in "?token=abc", "?token=x.y.z", "?token=" + "a" * 7000:
+        for path in "/ws/notifications", "/ws/project/P", "/ws/logs":
+            async with websockets.connect(server.ws(path + query), proxy=None) as ws:
+                assert (await get(ws))["type"] == "connection"
+    async with websockets.connect(server.ws("/ws/logs"), proxy=None, additional_headers={
+            "Authorization": "Bearer x.y.z"}) as ws:
+        assert (await get(ws))["type"] == "connection"
 
 
 # ---- the dashboard ----

@@ -3,10 +3,6 @@ over WebSocket, and from one to the other; python-socketio's client; and a back 
 through the API."""
 
 import asyncio
-import json
-import os
-import subprocess
-import threading
 import time
 import uuid
 
@@ -14,9 +10,8 @@ import jwt
 import pytest
 import socketio
 
-from servers import environment
+from node import Node
 
-JS = os.path.join(os.path.dirname(__file__), "js")
 SECRET = "0123456789abcdef0123456789abcdef"
 CONFIG = f"loops: 2\nauth:\n  hmac_secret: {SECRET}\n"
 TRANSPORTS = ["polling", "websocket", "polling,websocket"]
@@ -29,21 +24,11 @@ def token(user, org="acme", expires=900, **more):
     return jwt.encode({**claims, **more}, SECRET, "HS256")
 
 
-class Page:
+class Page(Node):
     """pytake.mjs, line by line."""
 
     def __init__(self, *args):
-        self.process = subprocess.Popen(
-            ["node", os.path.join(JS, "pytake.mjs"), *map(str, args)], cwd=JS, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment())
-        self.timer = threading.Timer(110, self.process.kill)
-        self.timer.start()
-
-    def next(self):
-        line = self.process.stdout.readline()
-        assert line, "it printed no more"
-        return json.loads(line)
+        super().__init__("pytake.mjs", *args, seconds=110)
 
     def next_but(self, word):
         got = self.next()
@@ -52,30 +37,16 @@ class Page:
         return got
 
     def say(self, *words):
-        self.process.stdin.write(json.dumps(words) + "\n")
-        self.process.stdin.flush()
+        super().say(words)
 
     def expect(self, *words):
         got = self.next()
         assert got == list(words), got
 
-    def end(self):
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
-
 
 @pytest.fixture
-def page_of():
-    made = []
-
-    def make(*args):
-        made.append(Page(*args))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
+def page_of(start_node):
+    return lambda *args: start_node(*args, make=Page)
 
 
 def enter(page_of, server, transports, user, org="acme"):
@@ -183,6 +154,21 @@ def test_the_python_client(start_recado, transports):
         await stranger.disconnect()
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_sockets_are_counted_as_pytake(start_recado, page_of):
+    server = start_recado(CONFIG)
+    page = enter(page_of, server, "websocket", "ana")
+    assert server.metrics()['recado_sessions{dialect="pytake"}'] == 1
+    (row,) = server.api("sessions", {"tenant": "acme"})["result"]["sessions"]
+    assert (row["client"], row["dialect"]) == (page.sid, "pytake")
+
+
+def test_every_spelling_of_the_path(recado):
+    for path in ("/socket.io", "/socket.io/socket.io"):
+        for slash in ("", "/"):
+            status, _, body = recado.get(f"{path}{slash}?EIO=4&transport=polling")
+            assert (status, body[:1]) == (200, b"0"), path + slash
 
 
 def test_the_token_in_query_or_header(start_recado, page_of):

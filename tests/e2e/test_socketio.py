@@ -86,3 +86,9 @@ def test_pages_of_other_origins(start_recado):
     assert headers["Access-Control-Allow-Credentials"] == "true"
     status, headers, _ = open_url(pytake.url + path, method="OPTIONS", headers=foreign)
     assert status == 200 and "POST" in headers["Access-Control-Allow-Methods"]
+    # Who lists the origins that he wants gets no others, here as everywhere.
+    listed = start_recado("auth:\n  hmac_secret: 0123456789abcdef0123456789abcdef\n"
+                          "  origins: [\"https://page.example\"]\n")
+    assert listed.get(path, {"Origin": "https://page.example"})[0] == 200
+    assert listed.get(path, foreign)[0] == 403
+    assert open_url(listed.url + path, method="OPTIONS", headers=foreign)[0] == 403

@@ -193,6 +193,18 @@ async def test_connect_to_unknown_namespace(suite):
         assert await wire.next() == '44/random,{"message":"Invalid namespace"}'
 
 
+async def test_pytake_with_a_back_end_conforms(start_recado, backend):
+    """What its own server said differently than the protocol's is for its own clients alone."""
+    server = start_recado(f"loops: 2\nsocketio: {{ backend: \"{backend(echo).url}\" }}\n")
+    async with Wire(server) as wire:
+        await wire.say("40/random")
+        assert await wire.next() == '44/random,{"message":"Invalid namespace"}'
+        await wire.connect()
+    _, _, opened = server.get("/socket.io/?EIO=4&transport=polling")
+    at = f"/socket.io/?EIO=4&transport=polling&sid={json.loads(opened[1:])['sid']}"
+    assert server.post(at, "40")[2] == b"ok"
+
+
 @pytest.mark.parametrize("packets", [["4abc"], []], ids=["invalid", "none"])
 async def test_no_handshake(suite, packets):
     async with Wire(suite) as wire:
@@ -366,6 +378,12 @@ async def test_everything_an_answer_can_do(serve, transport):
                             "ack": []})
         assert [await b.next(), await b.next()] == [("x", 1), ("y", 1, {"a": [2]})]
         assert await a.next() == ("y", 1, {"a": [2]})
+        # To several rooms: who is in two of them gets it once.
+        await a.call("do", {"emit": [{"event": "w", "args": [1], "to": ["r", "s", sid_a, "r"]},
+                                     {"event": "w", "args": [2], "to": ["s", "", "a b", "r"]}],
+                            "ack": []})
+        for one in (a, b):
+            assert sorted([await one.next(), await one.next()]) == [("w", 1), ("w", 2)]
         # To one socket, to the namespace, to oneself; none and no arguments.
         await a.call("do", {"emit": {"event": "z", "to": sid_b}, "ack": []})
         assert await b.next() == ("z",)
@@ -384,7 +402,7 @@ async def test_everything_an_answer_can_do(serve, transport):
         assert await a.call("do", {"ack": [{"_placeholder": True, "num": 0}],
                                    "attachments": ["QUI="]}) == b"AB"
         await a.io.emit("raw", b"\1\2")
-        event = (await backend.wait("event", 9))[-1]
+        event = (await backend.wait("event", 10))[-1]
         assert event["args"] == [{"_placeholder": True, "num": 0}]
         assert event["attachments"] == ["AQI="] and event["ack"] is False
         # A client is asked for an acknowledgement.

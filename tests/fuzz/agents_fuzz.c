@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         text = STR_NONE;
     struct buf out;
     buf_init(&out, 1 << 24);
-    if (agents_event_write(&out, &(struct publication){.type = type, .data = text, .time_ms = 1}))
+    if (agents_event_write(&out, STR_NONE,
+                           &(struct publication){.type = type, .data = text, .time_ms = 1}))
         MUST(json_valid(buf_str(&out)));
     buf_fini(&out);
     return 0;

@@ -33,7 +33,7 @@ static void write_event(struct str data)
     struct publication p = {
         .kind = EVENT_PUBLICATION, .type = STR("task:update"), .data = data, .time_ms = 1};
     struct buf out;
-    buf_init(&out, orq_event_bytes_max(&p));
+    buf_init(&out, orq_event_bytes_max(STR_NONE, &p));
     MUST(orq_event_write(&out, STR("task:1"), &p) && json_valid(buf_str(&out)));
     buf_fini(&out);
 }

@@ -50,8 +50,8 @@ static void write_event(struct str text, struct str tags)
     plat_note_read(&p, &note);
     check_inside(note.source, text, NULL, 0);
     (void)plat_note_passes(&note, LEVEL_WARNING, STR("f\xc3\xa1"));
-    buf_init(&out, plat_event_bytes_max(&p));
-    bool ok = plat_event_write(&out, &p);
+    buf_init(&out, plat_event_bytes_max(STR_NONE, &p));
+    bool ok = plat_event_write(&out, STR_NONE, &p);
     MUST(ok && json_valid(buf_str(&out)) && out.p[0] == '{');
     buf_fini(&out);
 }

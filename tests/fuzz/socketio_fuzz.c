@@ -55,13 +55,13 @@ static void write_again(const struct sio_packet *p)
     struct sio_packet again;
     struct buf out;
     buf_init(&out, 1 << 20);
-    if (p->data.n > 0 && sio_event_write(&out, &space, &pub)) {
+    if (p->data.n > 0 && sio_event_write(&out, &space, &pub, NULL)) {
         MUST(sio_packet_read(buf_str(&out), &again) == NULL);
         MUST(str_eq(again.nsp, p->nsp) && again.argument_count == 1 && again.type == SIO_EVENT);
     }
     pub.tags = STR("{\"socketio\":\"args\"}");
     buf_clear(&out);
-    if (p->data.n > 0 && sio_event_write(&out, &space, &pub))
+    if (p->data.n > 0 && sio_event_write(&out, &space, &pub, NULL))
         MUST(sio_packet_read(buf_str(&out), &again) == NULL);
     buf_fini(&out);
 }

@@ -121,15 +121,14 @@ void world_init(struct world *w)
                         .connect_ms = 10000,
                         .burst = 1,
                         .listener = STR("orquestrador")};
-    static const struct str namespaces[] = {{"/", 1}, {"/custom", 7}};
+    static struct str namespaces[] = {{"/", 1}, {"/custom", 7}};
     w->options = (struct dialect_options){
         .heartbeat_interval_ms = 30000,
         .heartbeat_timeout_ms = 90000,
         .connections_max = 1000,
         .socketio = {.backend_timeout_ms = 10000,
                      .backend_queue_max = 100,
-                     .namespaces = namespaces,
-                     .namespace_count = 2,
+                     .namespaces = {namespaces, 2},
                      .ping_interval_ms = 25000,
                      .ping_timeout_ms = 20000,
                      .connect_timeout_ms = 45000,

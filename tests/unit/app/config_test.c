@@ -262,7 +262,9 @@ static void test_other_faults(void **state)
                                         {"store", NULL},
                                         {"cluster", "elsewhere"},
                                         {"bridge.redis", "rediss://:hidden@r"},
-                                        {"bridge.tenant", "a b"}};
+                                        {"bridge.tenant", "a\x7f"},
+                                        {"socketio.backend", "127.0.0.1:9100/socketio"},
+                                        {"conductor.backend", "/jobs"}};
     const char *const wanted[] = {
         "RECADO_LOOPS: \"many\" is not a whole number",
         "RECADO_NAMESPACES: not YAML: did not find expected ',' or ']'",
@@ -272,10 +274,12 @@ static void test_other_faults(void **state)
         "command line: store: a value is missing",
         "command line: cluster: write it as local or redis://HOST:6379/0",
         "command line: bridge.redis: TLS to Redis is not supported",
-        "command line: bridge.tenant: must be at most 255 bytes of UTF-8 without spaces",
+        "command line: bridge.tenant: must be at most 255 bytes of printable UTF-8",
+        "command line: socketio.backend: write it as http://.. or https://..",
+        "command line: conductor.backend: write it as http://.. or https://..",
         NULL,
     };
-    assert_faults(&(struct config_source){.env = env, .flags = flags, .flag_count = 6}, wanted);
+    assert_faults(&(struct config_source){.env = env, .flags = flags, .flag_count = 8}, wanted);
     const char *const missing[] = {
         "/nonexistent: cannot read /nonexistent: No such file or directory", NULL};
     assert_faults(&(struct config_source){.file = "/nonexistent"}, missing);
@@ -283,6 +287,18 @@ static void test_other_faults(void **state)
     assert_faults(&(struct config_source){.file = write_file("listen: [\n a: b: c\n")},
                   (const char *const[]){NULL});
     assert_faults(&(struct config_source){.file = write_file("listen: [1\n")}, syntax);
+    const char *const tab[] = {"%:3: not YAML: lines are indented with spaces, not with tabs",
+                               NULL};
+    assert_faults(&(struct config_source){.file = write_file("loops: 1\nauth:\n \torigins: x\n")},
+                  tab);
+    const char *const keyless[] = {"%:2: endpoints[0].auth: no token could be checked: set "
+                                   "auth.hmac_secret, auth.rsa_public_key or "
+                                   "auth.ecdsa_public_key",
+                                   NULL};
+    assert_faults(
+        &(struct config_source){
+            .file = write_file("endpoints:\n  - {path: /ws, dialect: agents, auth: required}\n")},
+        keyless);
 }
 
 static void test_unknown_is_a_warning_at_start(void **state)

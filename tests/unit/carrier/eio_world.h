@@ -52,6 +52,12 @@ static struct world world;
 
 /* ---- the dialect ---- */
 
+/* An on_message. */
+static inline void seat_echo(struct seat *s, struct str m)
+{
+    carrier_send(s->carrier, m);
+}
+
 static inline void seat_message(struct carrier *c, void *ctx, struct str payload, bool binary)
 {
     struct seat *s = ctx;

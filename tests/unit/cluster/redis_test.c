@@ -343,6 +343,47 @@ static void gives_up_on_what_is_no_redis(void **state)
     end();
 }
 
+/* Replies that hiredis would not survive, or would make room for. */
+static void gives_up_on_what_no_subscriber_is_told(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {
+        "*0\r\n",
+        "*1\r\n$3\r\nfoo\r\n",
+        "*2\r\n$7\r\nmessage\r\n$8\r\nsocketio\r\n",
+        "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\na\r\n$1\r\nb\r\n",
+        "*3\r\n:1\r\n:2\r\n:3\r\n",
+        "*3\r\n$-1\r\n$-1\r\n$-1\r\n",
+        "*3\r\n+message\r\n$8\r\nsocketio\r\n$1\r\nx\r\n",
+        "*3\r\n*1\r\n:1\r\n*0\r\n:3\r\n",
+        "*3\r\n$7\r\nmessage\r\n:1\r\n$1\r\nx\r\n",
+        "*3\r\n$7\r\nmessage\r\n$8\r\nsocketio\r\n*1\r\n:1\r\n",
+        "*3\r\n$11\r\nunsubscribe\r\n$8\r\nsocketio\r\n$1\r\nx\r\n",
+        "*3\r\n$11\r\nunsubscribe\r\n:1\r\n:0\r\n",
+        "*3\r\n$11\r\nunsubscribe\r\n$8\r\nsocketio\r\n:0\r\n",
+        "*3\r\n$3\r\nfoo\r\n$8\r\nsocketio\r\n$1\r\nx\r\n",
+        "*2147483647\r\n",
+    };
+    begin("");
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        be_followed();
+        say(replies[i], strlen(replies[i]));
+        assert_hangs_up();
+    }
+    assert_heard("");
+    be_followed();
+    end();
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        begin(""); // a new one does not wait longer after each failure
+        meet();
+        expect(ASKS);
+        say(replies[i], strlen(replies[i]));
+        assert_hangs_up();
+        assert_heard("");
+        end();
+    }
+}
+
 static void ends_at_any_time(void **state)
 {
     (void)state;
@@ -362,9 +403,13 @@ static void ends_at_any_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_addresses),      cmocka_unit_test(hears_what_is_published),
-        cmocka_unit_test(hears_large_messages), cmocka_unit_test(comes_back),
-        cmocka_unit_test(says_who_it_is),       cmocka_unit_test(gives_up_on_what_is_no_redis),
+        cmocka_unit_test(reads_addresses),
+        cmocka_unit_test(hears_what_is_published),
+        cmocka_unit_test(hears_large_messages),
+        cmocka_unit_test(comes_back),
+        cmocka_unit_test(says_who_it_is),
+        cmocka_unit_test(gives_up_on_what_is_no_redis),
+        cmocka_unit_test(gives_up_on_what_no_subscriber_is_told),
         cmocka_unit_test(ends_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

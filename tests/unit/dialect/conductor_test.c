@@ -264,6 +264,34 @@ static void test_job_texts(void **state)
     }
 }
 
+/* Whatever room there is, what is said of who watches is JSON, and the count is of all. */
+static void test_statistics_fit(void **state)
+{
+    (void)state;
+    struct conductor c = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct council cc = {.conductor = &c};
+    struct endpoint e = {0};
+    struct watcher watchers[6] = {0};
+    struct topics topics = {.raw = STR("[\"task_submitted\",\"task_completed\",\"task_error\"]")};
+    list_init(&cc.watchers);
+    for (size_t i = 0; i < sizeof(watchers) / sizeof(watchers[0]); i++) {
+        watchers[i].conductor = &c;
+        watchers[i].council = &cc;
+        watchers[i].ws.endpoint = &e;
+        watchers[i].topics = &topics; // long ones: there is no more room for them than for ids
+        list_add(&cc.watchers, &watchers[i].link);
+        cc.watcher_count++;
+    }
+    for (e.ws.out_max_bytes = 0; e.ws.out_max_bytes < 2048; e.ws.out_max_bytes++) {
+        struct buf out;
+        buf_init(&out, 4096);
+        assert_true(council_stats_write(watchers, &out));
+        assert_true(json_valid(buf_str(&out)));
+        assert_true(str_starts(buf_str(&out), STR("{\"active_connections\":6,")));
+        buf_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,7 +299,7 @@ int main(void)
         cmocka_unit_test(test_commands),  cmocka_unit_test(test_no_commands),
         cmocka_unit_test(test_topics),    cmocka_unit_test(test_too_many_topics),
         cmocka_unit_test(test_events),    cmocka_unit_test(test_level),
-        cmocka_unit_test(test_job_texts),
+        cmocka_unit_test(test_job_texts), cmocka_unit_test(test_statistics_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -324,7 +324,7 @@ static void events_fit_their_room(void **state)
                                 .type = str_from(events[i].type),
                                 .data = str_from(events[i].data)};
         struct buf out;
-        buf_init(&out, orq_event_bytes_max(&p));
+        buf_init(&out, orq_event_bytes_max(STR_NONE, &p));
         assert_true(orq_event_write(&out, str_from(events[i].channel), &p));
         if (!str_eq(buf_str(&out), str_from(events[i].frame)))
             fail_msg("wanted %s\ngot    %.*s", events[i].frame, (int)out.len, out.p);

@@ -65,7 +65,11 @@ static void test_answers(void **state)
     (void)state;
     check(&own_only, "GET /o HTTP/1.1\r\nHost: h\r\n\r\n", ALL("\r\n\r\nyes", "!Access-", "!Vary"));
     check(&own_only, GET_FROM("http://h:80"), ALL("\r\n\r\nyes", "!Access-"));
-    check(&own_only, GET_FROM("http://h"), ALL("\r\n\r\nno", "!Access-"));
+    check(&own_only, GET_FROM("http://h"), // another port: it may read, the API says no
+          ALL("\r\n\r\nno", "Access-Control-Allow-Origin: http://h\r\n"));
+    check(&own_only, GET_FROM("https://h:4200"),
+          ALL("\r\n\r\nno", "Access-Control-Allow-Origin: https://h:4200\r\n"));
+    check(&own_only, GET_FROM("http://hh"), ALL("\r\n\r\nno", "!Access-"));
     check(&own_only, GET_FROM("https://evil.example"), ALL("\r\n\r\nno", "!Access-"));
     check(&own_only, GET_FROM("null"), ALL("\r\n\r\nno", "!Access-"));
     check(&any, GET_FROM("https://evil.example"),
@@ -95,6 +99,8 @@ static void test_preflight(void **state)
           ALL("HTTP/1.1 200 OK\r\n", "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\n",
               "Access-Control-Allow-Headers: x-api-key\r\n", "Access-Control-Max-Age: ",
               "Access-Control-Allow-Origin: https://app.example\r\n", "Content-Length: 0\r\n"));
+    check(&own_only, PREFLIGHT("/o", "http://h:4200", ""),
+          ALL("HTTP/1.1 200 OK\r\n", "Access-Control-Allow-Origin: http://h:4200\r\n"));
     check(&listed, PREFLIGHT("/o", "https://evil.example", ""),
           ALL("HTTP/1.1 403 Forbidden\r\n", "{\"error\":", "!Access-"));
     check(&any, PREFLIGHT("/later", "https://evil.example", ""),

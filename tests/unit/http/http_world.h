@@ -56,7 +56,7 @@ static inline void route_later(struct http_request *r)
 
 static inline void world_begin(struct http_world *w)
 {
-    unsigned all = ~0u & ~(1u << HTTP_OPTIONS);
+    unsigned all = ~(HTTP_ANY_BODY | 1u << HTTP_OPTIONS);
     *w = (struct http_world){
         .options = {.head_max_bytes = 16384,
                     .body_max_bytes = 1 << 20,

@@ -14,6 +14,12 @@ static void route_name(struct http_request *r)
     http_reply(r, 200, STR_NONE, (struct str){body, (size_t)n}, STR_NONE);
 }
 
+static void route_big(struct http_request *r)
+{
+    assert_true(r->body_too_big && r->body.n == 0);
+    http_reply(r, 400, STR_NONE, STR("<big>"), STR_NONE);
+}
+
 static void add(struct http_world *w, unsigned methods, const char *pattern, const char *name)
 {
     assert_true(http_router_add(w->router, methods, pattern, route_name, (void *)(uintptr_t)name));
@@ -33,6 +39,7 @@ static void routes_begin(struct http_world *w)
     add(w, get, "/files/{path...}", "rest");
     add(w, get, "/files/deep/{path...}", "deeper");
     add(w, 1u << HTTP_OTHER, "/any", "other");
+    assert_true(http_router_add(w->router, ~0u, "/any/body", route_big, NULL));
 }
 
 static void check(const char *method, const char *path, const char *expected)
@@ -47,6 +54,36 @@ static void check(const char *method, const char *path, const char *expected)
     if (!saw(p, expected))
         fail_msg("%s %s: expected %s, got %.*s", method, path, expected, STR_FMT(peer_saw(p)));
     world_end(&w);
+}
+
+/* Who takes any body says in its own words that one is too big, and the connection ends. */
+static void test_body_over_the_limit(void **state)
+{
+    static const struct {
+        const char *head, *expected;
+    } rows[] = {
+        {"POST /any/body HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n\r\n", "<big>"},
+        {"POST /any/body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n",
+         "<big>"},
+        {"POST /any/no HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n\r\n", "HTTP/1.1 413 "},
+        {"POST /a/b HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n\r\n", "HTTP/1.1 413 "},
+    };
+    char *body = calloc(1, 1 << 20 | 1);
+    assert_non_null(body);
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct http_world w;
+        routes_begin(&w);
+        world_start(&w);
+        struct fake_peer *p = world_ask(&w, str_from(rows[i].head));
+        if (p->conn != NULL)
+            fake_feed(&w.net, p, (struct str){body, 1 << 20 | 1});
+        fake_settle(&w.net);
+        if (!saw(p, rows[i].expected) || p->conn != NULL)
+            fail_msg("%s: got %.*s", rows[i].head, STR_FMT(peer_saw(p)));
+        world_end(&w);
+    }
+    free(body);
 }
 
 static void test_patterns(void **state)
@@ -158,9 +195,8 @@ static void test_forwarded_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_no_route),
-        cmocka_unit_test(test_fallback),
+        cmocka_unit_test(test_patterns),      cmocka_unit_test(test_body_over_the_limit),
+        cmocka_unit_test(test_no_route),      cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_forwarded_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,7 @@ static void site_open(struct site *s)
     memset(s->long_body, 'x', LONG_BYTES);
     assert_true(flusher_init(&s->flusher, s->loop));
     s->router = http_router_create();
-    assert_true(http_router_add(s->router, ~0u, "/{path...}", route_path, NULL));
+    assert_true(http_router_add(s->router, ~HTTP_ANY_BODY, "/{path...}", route_path, NULL));
     assert_true(http_router_add(s->router, 1u << HTTP_GET, "/long", route_long, s->long_body));
     s->server = http_server_create(&s->flusher, s->router, &o);
     assert_non_null(s->server);
