@@ -445,3 +445,39 @@ def test_memory_acknowledges_at_once(start_recado, database):
     recado.stop()
     recado.start()
     assert len(whole_history(recado, "swift:0")[0]) == 1
+
+
+# ---- copies ----
+
+
+def test_a_copy_while_it_is_in_use(start_recado):
+    recado = start_recado(KEPT)
+    load = Load(recado)
+    load.more(500)
+    before = dict(load.acknowledged)
+    copy = recado.folder / "copy.db"
+    done = recado.run("store", "backup", "-c", recado.config_path, "--data", recado.data, copy)
+    assert done.returncode == 0, done.stderr
+    load.more(100)
+    load.stop()
+    again = recado.run("store", "backup", "--data", recado.data, copy)
+    assert again.returncode == 1 and "exists" in again.stderr
+    checked = recado.run("store", "check", "--data", recado.data)
+    assert (checked.returncode, checked.stdout) == (0, "ok\n"), checked.stderr
+    recado.stop()
+    for end in ("-wal", "-shm"):
+        (recado.data / f"recado.db{end}").unlink(missing_ok=True)
+    copy.replace(recado.data / "recado.db")
+    recado.start()
+    load.acknowledged = before
+    load.check()
+
+
+def test_what_cannot_be_copied(cli, tmp_path):
+    assert cli("store", "check", "--data", tmp_path / "nowhere").returncode == 1
+    (tmp_path / "recado.db").write_bytes(b"this is no database\n" * 500)
+    done = cli("store", "check", "--data", tmp_path)
+    assert done.returncode == 1 and "not a database" in done.stderr
+    done = cli("store", "backup", tmp_path / "to", env={"RECADO_STORE": "mysql://u:s3cret@h/d"})
+    assert done.returncode == 1 and "s3cret" not in done.stderr
+    assert not (tmp_path / "to").exists()
