@@ -612,8 +612,8 @@ int main(void)
     int failed = cmocka_run_group_tests(tests, begin_all, end_all);
     if (url == file) {
         char name[160];
-        static const char *const ends[] = {"", "-wal", "-shm"};
-        for (int i = 0; i < 3; i++) {
+        static const char *const ends[] = {"", "-wal", "-shm", "-lock"};
+        for (int i = 0; i < 4; i++) {
             snprintf(name, sizeof(name), "%s%s", file + 7, ends[i]);
             unlink(name);
         }

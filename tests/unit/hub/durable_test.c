@@ -37,9 +37,9 @@ static struct store *store_make(void)
 
 static void remove_files(void)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
+    static const char *const ends[] = {"", "-wal", "-shm", "-lock"};
     char name[160];
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof(name), "%s%s", url + 7, ends[i]);
         unlink(name);
     }
