@@ -17,8 +17,9 @@ struct api {
     struct str version;
     struct str node_name;
     uint8_t node_id[16];
-    uint64_t started_ns;   // monotonic
-    uint32_t commands_max; // of a batch or broadcast
+    uint64_t started_ns;     // monotonic
+    uint32_t body_max_bytes; // of a request
+    uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
     uint32_t list_limit_max; // channels, sessions
 };

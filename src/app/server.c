@@ -159,6 +159,7 @@ static void describe(struct server *s)
         .version = STR(RECADO_VERSION),
         .node_name = STR("recado"),
         .started_ns = clock_mono_ns(),
+        .body_max_bytes = c->api.body_max_bytes,
         .commands_max = c->api.commands_max,
         .history_limit_max = c->api.history_limit_max,
         .list_limit_max = c->api.list_limit_max,

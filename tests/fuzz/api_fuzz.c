@@ -127,6 +127,7 @@ static void world_begin(struct world *w)
                           .default_tenant = STR("t"),
                           .version = STR("1"),
                           .node_name = STR("n"),
+                          .body_max_bytes = 1 << 20,
                           .commands_max = 8,
                           .history_limit_max = 4,
                           .list_limit_max = 2};

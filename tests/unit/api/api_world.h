@@ -78,6 +78,7 @@ static inline void world_begin_with_keys(struct api_world *w, const struct str *
                           .node_name = STR("recado"),
                           .node_id = {0xab, 0xcd},
                           .started_ns = clock_mono_ns(),
+                          .body_max_bytes = 1 << 20,
                           .commands_max = 20,
                           .history_limit_max = 5,
                           .list_limit_max = 3};

@@ -92,20 +92,20 @@ bool conn_open(struct conn *c, struct flusher *f, int fd, struct tls *tls, const
 void conn_leave(struct conn *c)
 {
     (void)c;
-    MUST(!"a second loop");
+    MUST(false); // there is no second loop
 }
 
 bool conn_enter(struct conn *c, struct flusher *f)
 {
     (void)c, (void)f;
-    MUST(!"a second loop");
+    MUST(false); // there is no second loop
     return false;
 }
 
 void loop_post(struct loop *l, struct mail *m)
 {
     (void)l, (void)m;
-    MUST(!"a second loop");
+    MUST(false); // there is no second loop
 }
 
 void conn_set_handler(struct conn *c, const struct conn_handler *handler)
