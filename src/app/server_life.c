@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DRAIN_TICK_MS = 100 };
+enum { DRAIN_TICK_MS = 100, SETTLE_ROUNDS_MAX = 100000 };
 
 static bool open_knocker(struct worker *w, unsigned index, struct door *d, struct buf *ret_why)
 {
@@ -212,11 +212,16 @@ void server_stop(struct server *s)
     }
 }
 
+/* Until they have nothing more to say to each other, as often as a mail may have to go on. */
 static void turn_loops(struct server *s)
 {
-    for (unsigned round = 0; round < 4 + 2 * s->worker_count; round++) {
+    unsigned quiet = 0;
+    for (unsigned round = 0; round < SETTLE_ROUNDS_MAX && quiet < 4 + 2 * s->worker_count;
+         round++) {
+        bool more = false;
         for (unsigned i = 0; i < s->worker_count; i++)
-            loop_turn(s->workers[i].loop, 0);
+            more |= loop_turn(s->workers[i].loop, 0);
+        quiet = more ? 0 : quiet + 1;
     }
 }
 

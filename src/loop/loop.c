@@ -176,9 +176,9 @@ static bool loop_do_turn(struct loop *l, int wait_ms)
     return more;
 }
 
-void loop_turn(struct loop *l, int wait_ms)
+bool loop_turn(struct loop *l, int wait_ms)
 {
-    loop_do_turn(l, wait_ms);
+    return loop_do_turn(l, wait_ms);
 }
 
 void loop_run(struct loop *l)

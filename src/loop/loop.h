@@ -54,8 +54,9 @@ void loop_destroy(struct loop **lp);
 /* Turns until loop_stop(). The calling thread becomes the loop's. */
 void loop_run(struct loop *l);
 
-/* One turn; waits at most wait_ms (0: does not wait) when there is nothing to do. */
-void loop_turn(struct loop *l, int wait_ms);
+/* One turn; waits at most wait_ms (0: does not wait) when there is nothing to do. True: it left
+ * something for the next one. */
+bool loop_turn(struct loop *l, int wait_ms);
 
 /* From any thread. */
 void loop_stop(struct loop *l);

@@ -210,7 +210,7 @@ async def test_rooms_of_pytake(start_recado, broker, start_node):
     ana, bob, other = (start_node(server.url, way, token(user, org), make=Page)
                        for way, user, org in (("websocket", "ana", "acme"),
                                               ("polling", "bob", "acme"),
-                                              ("websocket", "ana", "other")))
+                                              ("websocket", "eva", "other")))
     sids = {}
     for page in (ana, bob, other):
         while (got := page.next())[:2] != ["event", "connected"]:

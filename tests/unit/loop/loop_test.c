@@ -278,6 +278,37 @@ static void mail_arrives_in_order(void **state)
     run_office(false);
 }
 
+struct counted {
+    struct mail mail;
+    unsigned *delivered;
+};
+
+static void count_one(struct mail *m, struct loop *l)
+{
+    (void)l;
+    (*container_of(m, struct counted, mail)->delivered)++;
+}
+
+/* Who turns a loop by hand, as the server does at its end, learns when all has been said. */
+static void a_turn_says_that_it_left_something(void **state)
+{
+    enum { MANY = 20000 };
+    static struct counted mails[MANY];
+    struct loop *l = loop_make();
+    unsigned delivered = 0, turns = 0;
+    (void)state;
+    assert_false(loop_turn(l, 0));
+    for (int i = 0; i < MANY; i++) {
+        mails[i] = (struct counted){{.deliver = count_one}, &delivered};
+        loop_post(l, &mails[i].mail);
+    }
+    while (loop_turn(l, 0))
+        turns++;
+    assert_int_equal(delivered, MANY);
+    assert_true(turns > 0); // not all at once: events have their turn between
+    loop_destroy(&l);
+}
+
 static void no_wake_up_is_lost(void **state)
 {
     (void)state;
@@ -346,6 +377,7 @@ int main(void)
         cmocka_unit_test(the_dead_are_buried_in_their_order),
         cmocka_unit_test(a_work_may_remove_itself_and_others),
         cmocka_unit_test(mail_arrives_in_order),
+        cmocka_unit_test(a_turn_says_that_it_left_something),
         cmocka_unit_test(no_wake_up_is_lost),
         cmocka_unit_test(loops_wake_each_other),
         cmocka_unit_test(a_loop_is_stopped_from_elsewhere),
