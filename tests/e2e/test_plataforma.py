@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 SECRET = "0123456789abcdef0123456789abcdef"
-TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
+TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 ID = re.compile(r"[0-9a-f]{8}")
 EVENTS = {
     "story_created": {"story_id": "STR-0001", "title": "Login", "project_id": "PROJ-001"},
