@@ -32,7 +32,8 @@ def test_dashboard_asks_for_what_is_exported(recado):
     assert asked and asked <= exported(recado)
 
 
-def test_operations_page_names_what_is_exported(recado):
+def test_operations_page_names_what_is_exported(start_recado):
+    recado = start_recado("store: memory")
     page = (ROOT / "docs" / "operations.md").read_text()
     rows = "\n".join(re.findall(r"^\| `recado_.*$", page, re.M))
     assert metric_names(rows) <= exported(recado)
