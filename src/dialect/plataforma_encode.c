@@ -74,8 +74,7 @@ static uint32_t message_id_of(const struct publication *p)
     return (uint32_t)(h ^ h >> 32);
 }
 
-/* With six digits behind the second, as these clients know it; the clock gives three of them. */
-static size_t iso_time_us(int64_t time_ms, char ret[ISO_TIME_MAX])
+size_t plat_iso_time(int64_t time_ms, char ret[ISO_TIME_MAX])
 {
     size_t n = iso_time_ms(time_ms, ret);
     memcpy(ret + n - 1, "000Z", 4);
@@ -85,7 +84,7 @@ static size_t iso_time_us(int64_t time_ms, char ret[ISO_TIME_MAX])
 static void put_tail(struct json_writer *w, int64_t time_ms, uint32_t message_id)
 {
     char time[ISO_TIME_MAX], id[EPOCH_TEXT];
-    size_t n = iso_time_us(time_ms, time);
+    size_t n = plat_iso_time(time_ms, time);
     epoch_format(message_id, id);
     json_put_string(json_key(w, STR("timestamp")), (struct str){time, n});
     json_put_string(json_key(w, STR("message_id")), (struct str){id, sizeof(id)});

@@ -153,7 +153,7 @@ bool plat_register_write_stats(struct plat_register *reg, struct str tenant, str
     const struct plat_tenant *t = plat_tenant_find(reg, tenant);
     put_stats(&w, t != NULL ? t : &nobody);
     pthread_mutex_unlock(&reg->mutex);
-    size_t n = iso_time_ms(reg->started_ms, started);
+    size_t n = plat_iso_time(reg->started_ms, started);
     json_put_string(json_key(&w, STR("started_at")), (struct str){started, n});
     json_close_object(&w);
     return json_done(&w);

@@ -7,6 +7,7 @@
 #ifndef DIALECT_PLATAFORMA_PRIV_H
 #define DIALECT_PLATAFORMA_PRIV_H
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/map.h"
 #include "base/random.h"
@@ -315,5 +316,8 @@ bool plat_broadcast_read_body(struct str body, struct plat_broadcast *ret);
 /* The rest of the other style: the whole body is the data. */
 bool plat_broadcast_read_data(struct str body, struct plat_broadcast *ret);
 bool plat_type_is_known(struct str type);
+
+/* With six digits behind the second, as these clients know it; the clock gives three of them. */
+size_t plat_iso_time(int64_t time_ms, char ret[ISO_TIME_MAX]);
 
 #endif
