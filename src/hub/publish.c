@@ -96,7 +96,8 @@ void hub_publish(struct hub *hub, const struct publish_params *params, answer_fn
     count_up(&hub->counters.publish_bytes, params->data.n);
     struct str key = hub_key(hub, params->tenant, params->channel);
     struct hub *home = hub_home(hub, key);
-    bool waits = is_durable(hub, policy_of(hub_rules(hub), params->channel));
+    bool waits = hub->node->store != NULL && // without a store nobody looks for the options twice
+                 is_durable(hub, policy_of(hub_rules(hub), params->channel));
     if (home != hub || waits) {
         publish_by_request(hub, key, p, params, done, ctx);
     } else {
