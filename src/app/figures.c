@@ -74,7 +74,7 @@ static void taken(void *ctx, const struct monitor_figures *f)
         reading_destroy(g);
 }
 
-bool figures_start(struct server *s)
+static bool figures_start(struct server *s, struct buf *ret_why)
 {
     bool wanted = false;
     for (size_t i = 0; i < s->endpoint_count; i++)
@@ -85,5 +85,18 @@ bool figures_start(struct server *s)
         .interval_ms = s->config->monitor_interval_ms, .taken = taken, .ctx = s});
     for (size_t i = 0; i < s->endpoint_count; i++)
         s->endpoints[i].monitor = s->monitor;
+    if (s->monitor == NULL)
+        buf_add(ret_why, STR("the monitor's thread cannot be started\n"));
     return s->monitor != NULL;
 }
+
+static void figures_stop(struct server *s)
+{
+    monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
+}
+
+const struct service figures_service = {
+    .name = "figures",
+    .start = figures_start,
+    .stop = figures_stop,
+};

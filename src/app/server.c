@@ -1,7 +1,7 @@
 /*
  * server.c - everything wired, in a written order:
- *   file limit, admission, loops with their HTTP clients, hub, routers (API, health, metrics,
- *   dialects, console), HTTP servers, the bridge, doors.
+ *   file limit, admission, loops with their HTTP clients, hub, store, services, routers (API, health,
+ *   metrics, dialects, console), HTTP servers, the bridge, doors.
  * server_life.c starts the threads, and takes all apart in the reverse order.
  */
 #include "app/server.h"
@@ -253,6 +253,8 @@ struct server *server_create(struct config *config, struct buf *ret_why)
     if (!make_workers(s, ret_why) || !make_clients(s) || !make_node(s) || !storage_open(s, ret_why))
         goto fail;
     describe(s);
+    if (!services_make(s, ret_why))
+        goto fail;
     if (!make_routers(s, ret_why) || !make_http(s) || !bridging_make(s) || !doors_open(s, ret_why))
         goto fail;
     return s;

@@ -101,8 +101,26 @@ bool storage_url(const struct config *c, struct buf *ret);
 bool storage_open(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);
-/* Before the loops run: the monitor, where a dialect needs one. False: no memory or no thread. */
-bool figures_start(struct server *s);
+
+/* What is served beside the hub: one file of app each, and a line in services.c. Any step may be
+ * NULL. */
+struct service {
+    const char *name;
+    /* Hub, store and HTTP clients are there; routes and endpoints will be made from what is put
+     * into s. False: ret_why says why. */
+    bool (*make)(struct server *s, struct buf *ret_why);
+    /* Endpoints are there, and the loops are about to run. */
+    bool (*start)(struct server *s, struct buf *ret_why);
+    /* The end begins: threads of its own end. The loops and the store still run. */
+    void (*stop)(struct server *s);
+    /* The loops and the store have ended, the last mails were delivered, the hub is still there. */
+    void (*drop)(struct server *s);
+};
+extern const struct service figures_service;
+bool services_make(struct server *s, struct buf *ret_why);
+bool services_start(struct server *s, struct buf *ret_why);
+void services_stop(struct server *s);
+void services_drop(struct server *s);
 /* From Redis, where one is configured. False: no memory. */
 bool bridging_make(struct server *s);
 void bridging_stop(struct server *s); // the loops have ended

@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "http/client.h"
-#include "monitor/monitor.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -62,10 +61,8 @@ bool server_start(struct server *s, struct buf *ret_why)
                 return false;
         }
     }
-    if (!figures_start(s)) {
-        buf_add(ret_why, STR("the monitor's thread cannot be started\n"));
+    if (!services_start(s, ret_why))
         return false;
-    }
     for (unsigned i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
         w->running = pthread_create(&w->thread, NULL, worker_run, w) == 0;
@@ -244,7 +241,7 @@ void server_destroy(struct server **sp)
     *sp = NULL;
     if (s == NULL)
         return;
-    monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
+    services_stop(s);
     server_stop(s);
     bridging_stop(s);
     store_stop(s->store); // commits what is waiting; what is asked for now is refused
@@ -262,6 +259,7 @@ void server_destroy(struct server **sp)
     http_router_destroy(&s->routers[0]);
     http_router_destroy(&s->routers[1]);
     endpoints_drop(s);
+    services_drop(s);
     node_destroy(&s->node);
     store_close(&s->store);
     bridging_drop(s);

@@ -21,15 +21,6 @@ static void retention(void *ctx, struct str key, struct store_retention *ret)
         ret->count = 1;
 }
 
-static bool needs_store(const struct config *c)
-{
-    for (size_t i = 0; i < c->policy.namespace_count; i++) {
-        if (c->policy.namespaces[i].options.durable)
-            return true;
-    }
-    return c->store.n > 0;
-}
-
 static bool data_dir_make(const struct config *c, struct buf *ret_why)
 {
     if (mkdir(c->data_dir.p, 0700) == 0 || errno == EEXIST)
@@ -51,8 +42,6 @@ bool storage_open(struct server *s, struct buf *ret_why)
 {
     const struct config *c = s->config;
     struct buf url;
-    if (!needs_store(c))
-        return true;
     buf_init(&url, 8192);
     if ((c->store.n > 0 || data_dir_make(c, ret_why)) && storage_url(c, &url))
         s->store = store_open(&(struct store_options){.url = buf_str(&url),

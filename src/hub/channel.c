@@ -239,6 +239,8 @@ static void spread(struct hub *home, uint64_t loops, struct publication *p)
         else
             hub_deliver(home, p);
     }
+    if (home->node->witness != NULL && p->kind == EVENT_PUBLICATION)
+        home->node->witness(home->node->witness_ctx, home, p);
 }
 
 /* Nothing is kept of it: no channel is needed to send it on. */

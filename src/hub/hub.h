@@ -168,6 +168,11 @@ unsigned node_loop_count(const struct node *n);
 /* Where durable channels are kept, before any loop runs; NULL: nowhere, and they are as others. It
  * must outlive the node's loops. */
 void node_set_store(struct node *n, struct store *store);
+/* Sees every event on its channel's home loop, in the channel's order, right after it was sent on;
+ * tenant and channel are in it. It must be quick, and call no verb of the hub inside. */
+typedef void node_witness_fn(void *ctx, struct hub *home, struct publication *p);
+/* Before any loop runs; there is one. */
+void node_set_witness(struct node *n, node_witness_fn *saw, void *ctx);
 /* Durable channels can be published to now. From any thread. */
 bool node_can_store(const struct node *n);
 struct node_store_stats {

@@ -94,6 +94,12 @@ void node_set_store(struct node *n, struct store *store)
     n->store = store;
 }
 
+void node_set_witness(struct node *n, node_witness_fn *saw, void *ctx)
+{
+    n->witness = saw;
+    n->witness_ctx = ctx;
+}
+
 bool node_can_store(const struct node *n)
 {
     enum store_health h = n->store != NULL ? store_health(n->store) : STORE_OK;

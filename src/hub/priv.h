@@ -46,6 +46,8 @@ struct node {
     unsigned count;
     uint64_t seed; // of the channels' homes
     struct store *store;
+    node_witness_fn *witness; // NULL: nobody looks on
+    void *witness_ctx;
     const struct policy *_Atomic policy;
     uint32_t sessions_max;
     atomic_uint sessions;
