@@ -277,7 +277,7 @@ export class App {
 
   private focusTitle(): void {
     window.scrollTo(0, 0);
-    const titles = [...this.main.querySelectorAll<HTMLElement>('h1, h2[tabindex]')];
+    const titles = ['h1', 'h2[tabindex]'].flatMap((kind) => [...this.main.querySelectorAll<HTMLElement>(kind)]);
     titles.find((title) => title.offsetParent !== null)?.focus({ preventScroll: true });
   }
 

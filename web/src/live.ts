@@ -207,7 +207,13 @@ export class Live {
   private arrived(name: string, pub: NamedPublication): void {
     if (this.followed.includes(name)) this.onEvent(toEvent(pub, Date.now()));
     const type = pub.tags?.['type'] ?? pub.type ?? '';
-    for (const watcher of this.watchers.get(name) ?? []) watcher.event(type, pub.data);
+    for (const watcher of this.watchers.get(name) ?? []) {
+      try {
+        watcher.event(type, pub.data);
+      } catch (error) {
+        reportError(error); // the library would end the connection of all for the fault of one
+      }
+    }
   }
 
   private set(state: LiveState, reason: string): void {

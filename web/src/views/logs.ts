@@ -13,7 +13,7 @@ const DRAW_EVERY_MS = 100;
 const TYPED_MS = 300;
 const AT_END_PX = 40;
 
-const TONES: Record<string, string> = { error: 'bad', critical: 'bad', warning: 'warn', warn: 'warn', debug: 'faint' };
+const TONES: Record<string, string> = { error: 'bad', critical: 'bad', warning: 'warn', warn: 'warn', debug: 'dim' };
 
 function row(line: LogLine): HTMLElement {
   const ms = Date.parse(line.time);
@@ -32,7 +32,7 @@ export function logsView(ctx: Context, route: Route): View {
   const message = h('p', { class: 'empty' }, t('loading'));
   const problem = h('p', { class: 'error', role: 'alert' });
   const counter = h('p', { class: 'note' });
-  const older = h('button', { type: 'button', class: 'small', hidden: true }, t('older'));
+  const older = h('button', { type: 'button', class: 'small', hidden: true }, t('olderOnes'));
   const pause = h('button', { type: 'button', class: 'pause', 'aria-pressed': 'false' });
   const latest = h('button', { type: 'button', class: 'icon-button latest', 'aria-label': t('toLatest'), title: t('toLatest'), hidden: true }, icon(ICONS.down));
   let turn = 0;

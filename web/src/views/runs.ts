@@ -120,7 +120,7 @@ export function runsView(ctx: Context, route: Route): View {
   const place = new Place(ctx, () => poll.now());
   const counter = h('p', { class: 'note', role: 'status' });
   const before = h('button', { type: 'button' }, t('newer'));
-  const after = h('button', { type: 'button' }, t('older'));
+  const after = h('button', { type: 'button' }, t('olderOnes'));
   const pager = h('div', { class: 'buttons pager' }, before, after);
   const agents = h('datalist', { id: 'known-agents' });
 
