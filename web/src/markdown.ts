@@ -37,6 +37,10 @@ marked.use({
 
 function dress(root: ParentNode, announce: (text: string) => void): void {
   for (const link of root.querySelectorAll('a')) {
+    if (!link.hasAttribute('href')) {
+      link.replaceWith(...link.childNodes);
+      continue;
+    }
     link.target = '_blank';
     link.rel = 'noopener noreferrer';
   }

@@ -55,7 +55,7 @@ export function approvalsView(ctx: Context): View {
       h('h3', {}, one.action),
       facts([['agent', one.agent_id ?? ''], ['task', one.task_id === null ? '' : String(one.task_id)],
         ['user', one.user || t('anybody')], ['requested', ago(one.requested_at)]]),
-      isNothing(one.details) || JSON.stringify(one.details) === '{}' ? null : jsonBox(t('details'), one.details),
+      isNothing(one.details) ? null : jsonBox(t('details'), one.details),
       h('div', { class: 'decide' }, note, button('approve', 'primary'), button('deny', 'danger')));
   }
 

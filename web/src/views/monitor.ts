@@ -1,5 +1,6 @@
 // The machine: processor, memory, disk and network over the last hour or day, and as they are now.
 
+import { ApiError } from '../api';
 import type { Context, View } from '../context';
 import { h } from '../dom';
 import { NOTHING, formatBytes, formatDateTime, formatPercent } from '../format';
@@ -11,6 +12,7 @@ import * as samples from '../samples';
 import type { Word } from '../words';
 
 const EVERY_MS = 60_000;
+const NOT_YET = 503;
 const CHART_PX = 170;
 
 const percent = (v: number | null): string => formatPercent(v === null ? null : v / 100, lang());
@@ -43,6 +45,12 @@ function wordsOf(one: Panel, ys: readonly (readonly (number | null)[])[]): strin
   return t('plotLabel', {
     title: one.title, now: one.format(now), min: one.format(Math.min(...known)), max: one.format(Math.max(...known)),
   });
+}
+
+// The first reading comes some seconds after the start.
+function unread(error: unknown): null {
+  if (error instanceof ApiError && error.status === NOT_YET) return null;
+  throw error;
 }
 
 export function monitorView(ctx: Context): View {
@@ -93,11 +101,13 @@ export function monitorView(ctx: Context): View {
   const poll = new Poll(async () => {
     try {
       const asked = range;
-      const [kept, now] = await Promise.all([samples.readHistory(asked), samples.readNow()]);
+      const [kept, now] = await Promise.all([
+        samples.readHistory(asked), samples.readNow().catch(unread),
+      ]);
       if (asked !== range) return;
       list = kept.samples;
       stepMs = Math.max(kept.step_ms, kept.interval_ms);
-      drawNow(now);
+      if (now) drawNow(now);
       draw();
       place.show('ready', () => (list.length > 0 ? [] : [h('p', { class: 'empty' }, t('noSamples'))]));
     } catch (error) {

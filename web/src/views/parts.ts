@@ -43,7 +43,7 @@ export function facts(pairs: readonly [Word, Child][]): HTMLElement {
 }
 
 export function isNothing(value: unknown): boolean {
-  return value === null || value === undefined || value === '';
+  return value === null || value === undefined || value === '' || JSON.stringify(value) === '{}';
 }
 
 export function jsonBox(label: string, value: unknown): HTMLElement {
