@@ -61,6 +61,7 @@ struct server {
     struct dialect_options dialect_options;
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
+    struct llm *llm; // NULL: there is no model
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -116,7 +117,7 @@ struct service {
     /* The loops and the store have ended, the last mails were delivered, the hub is still there. */
     void (*drop)(struct server *s);
 };
-extern const struct service figures_service;
+extern const struct service figures_service, llm_service;
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);
