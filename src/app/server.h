@@ -61,6 +61,7 @@ struct server {
     struct dialect_options dialect_options;
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
+    struct llm *llm; // NULL: there is no model
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -102,8 +103,8 @@ bool storage_open(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);
 
-/* What is served beside the hub: one file of app each, and a line in services.c. Any step may be
- * NULL. */
+/* What is served beside the hub: one file of app each, and a line in services.def. Any step may
+ * be NULL. */
 struct service {
     const char *name;
     /* Hub, store and HTTP clients are there; routes and endpoints will be made from what is put
@@ -116,8 +117,9 @@ struct service {
     /* The loops and the store have ended, the last mails were delivered, the hub is still there. */
     void (*drop)(struct server *s);
 };
-extern const struct service figures_service;
-extern const struct service witness_service;
+#define SERVICE(name) extern const struct service name##_service;
+#include "app/services.def"
+#undef SERVICE
 
 /* One who looks on at events; a line in serve_witness.c. */
 struct witness {
