@@ -61,6 +61,7 @@ struct server {
     struct dialect_options dialect_options;
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
+    struct scheduling *scheduling;
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -116,6 +117,7 @@ struct service {
     /* The loops and the store have ended, the last mails were delivered, the hub is still there. */
     void (*drop)(struct server *s);
 };
+extern const struct service schedules_service;
 extern const struct service figures_service;
 extern const struct service witness_service;
 
