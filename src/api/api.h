@@ -10,6 +10,8 @@
 #include "http/http.h"
 #include "hub/hub.h"
 
+struct schedules;
+
 struct api {
     struct node *node;
     const admission_slot *admission;
@@ -22,9 +24,13 @@ struct api {
     uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
     uint32_t list_limit_max; // channels, sessions
+    struct schedules *schedules; // of the first loop
 };
 
 /* All of /api/... */
 bool api_routes(struct http_router *rt, const struct api *api);
+
+/* /api/schedules */
+bool schedules_routes(struct http_router *rt, const struct api *api);
 
 #endif

@@ -62,6 +62,7 @@ struct server {
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
     struct llm *llm; // NULL: there is no model
+    struct scheduling *scheduling;
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;

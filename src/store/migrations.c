@@ -44,5 +44,48 @@ const struct migration migrations[] = {
      "{column recado_streams former_epoch BIGINT NOT NULL DEFAULT 0}"
      "{column recado_streams former_generation BIGINT NOT NULL DEFAULT 0}"
      "{column recado_streams former_last BIGINT NOT NULL DEFAULT 0}"},
+    {"schedules", "CREATE TABLE IF NOT EXISTS recado_schedules ("
+                  " tenant {key} NOT NULL,"
+                  " id {key} NOT NULL,"
+                  " name {text} NOT NULL,"
+                  " display_name {text} NOT NULL,"
+                  " every {text} NOT NULL,"
+                  " cron {text} NOT NULL,"
+                  " url {text} NOT NULL,"
+                  " prompt {text} NOT NULL,"
+                  " model {text} NOT NULL,"
+                  " paused BIGINT NOT NULL,"
+                  " anchor_at BIGINT NOT NULL,"
+                  " next_at BIGINT NOT NULL,"
+                  " created_at BIGINT NOT NULL,"
+                  " skipped BIGINT NOT NULL,"
+                  " running BIGINT NOT NULL,"
+                  " last_execution {text} NOT NULL,"
+                  " last_status {text} NOT NULL,"
+                  " last_severity {text} NOT NULL,"
+                  " last_error {text} NOT NULL,"
+                  " last_started_at BIGINT NOT NULL,"
+                  " last_completed_at BIGINT NOT NULL,"
+                  " last_duration_ms BIGINT NOT NULL,"
+                  " PRIMARY KEY (tenant, id)){suffix}"},
+    {"logs and figures",
+     /* The newest lines; older ones go. */
+     "CREATE TABLE IF NOT EXISTS recado_logs ("
+     " seq BIGINT NOT NULL PRIMARY KEY,"
+     " tenant {key} NOT NULL,"
+     " at BIGINT NOT NULL,"
+     " level {text} NOT NULL,"
+     " source {text} NOT NULL,"
+     " message {text} NOT NULL){suffix};"
+     /* Percents and degrees are in hundredths; what is not known is NULL. */
+     "CREATE TABLE IF NOT EXISTS recado_figures ("
+     " at BIGINT NOT NULL PRIMARY KEY,"
+     " cpu BIGINT,"
+     " memory BIGINT,"
+     " disk BIGINT,"
+     " rx BIGINT,"
+     " tx BIGINT,"
+     " gpu BIGINT,"
+     " temperature BIGINT){suffix}"},
 };
 const unsigned migration_count = sizeof(migrations) / sizeof(migrations[0]);
