@@ -6,6 +6,7 @@
  * no index knows is asked in all of them and says yes when it was not asked for.
  */
 #include "base/date.h"
+#include "base/must.h"
 #include "runs/ledger_priv.h"
 
 #include <stdlib.h>
