@@ -10,8 +10,11 @@
 #include "http/http.h"
 #include "hub/hub.h"
 
+struct ledger;
+
 struct api {
     struct node *node;
+    struct ledger *ledger; // of runs; NULL: none
     const admission_slot *admission;
     struct str default_tenant;
     struct str version;
@@ -26,5 +29,8 @@ struct api {
 
 /* All of /api/... */
 bool api_routes(struct http_router *rt, const struct api *api);
+
+/* /api/runs ... */
+bool runs_routes(struct http_router *rt, const struct api *api);
 
 #endif

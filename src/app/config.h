@@ -140,6 +140,10 @@ struct config {
     struct str llm_url;
     uint32_t monitor_interval_ms;
     struct {
+        uint64_t keep_ms;
+        uint32_t max, queue_max;
+    } runs;
+    struct {
         struct socketio_options socketio;
         struct conductor_options conductor;
     } dialects;

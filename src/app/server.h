@@ -61,6 +61,7 @@ struct server {
     struct dialect_options dialect_options;
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
+    struct ledger *ledger; // of runs
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -118,6 +119,7 @@ struct service {
 };
 extern const struct service figures_service;
 extern const struct service witness_service;
+extern const struct service runs_service;
 
 /* One who looks on at events; a line in serve_witness.c. */
 struct witness {
@@ -128,6 +130,7 @@ struct witness {
      * publication may be kept by reference. */
     void (*saw)(struct server *s, struct hub *home, struct publication *p);
 };
+extern const struct witness runs_witness;
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);

@@ -6,6 +6,7 @@
 
 static const struct service *const services[] = {
     &figures_service,
+    &runs_service,
     &witness_service,
 };
 static const size_t service_count = sizeof(services) / sizeof(services[0]);

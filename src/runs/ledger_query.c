@@ -263,9 +263,7 @@ static bool kept_row(void *ctx, const struct sql_value *v, size_t count)
 struct one {
     struct json_writer w;
     struct run_query *query;
-    struct sql *db;
     int64_t seq;
-    unsigned count;
 };
 
 static bool step_row(void *ctx, const struct sql_value *v, size_t count)
@@ -284,7 +282,9 @@ static bool attempt_row(void *ctx, const struct sql_value *v, size_t count)
     struct run r;
     (void)count;
     run_from_values(&r, v);
-    run_put(&o->w, &r);
+    json_open_object(&o->w);
+    run_put_members(&o->w, &r, false);
+    json_close_object(&o->w);
     return true;
 }
 
@@ -304,7 +304,7 @@ static bool newest_row(void *ctx, const struct sql_value *v, size_t count)
 
 static enum sql_result read_one(struct run_query *q, struct sql *db)
 {
-    struct one o = {.query = q, .db = db};
+    struct one o = {.query = q};
     const struct run_filter *f = &q->filter;
     json_writer_init(&o.w, &q->rows);
     json_open_object(&o.w);

@@ -261,23 +261,18 @@ static bool check(const struct run_change *c, struct str *ret_field, const char 
 }
 
 bool run_change_read(struct run_change *c, struct str text, struct json *j, struct str *ret_field,
-                     const char **ret_why, struct str *ret_tenant)
+                     const char **ret_why)
 {
     struct str key;
     const char *wrong = NULL;
     const struct field *at_fault = NULL;
     *ret_field = STR_NONE;
-    *ret_tenant = STR_NONE;
     json_init(j, text);
     if (json_trim(text).n == 0)
         return check(c, ret_field, ret_why);
     if (!json_object_begin(j))
         return false;
     while (json_object_next(j, &key)) {
-        if (json_key_is(key, STR("tenant")) && json_peek(j) == JSON_STRING) {
-            (void)read_string(c, j, RUN_NAME_MAX, ret_tenant);
-            continue;
-        }
         const struct field *f = field_find(c->verb, key);
         const char *why = f != NULL ? read_field(c, f, j) : NULL;
         if (f == NULL)
@@ -294,9 +289,7 @@ bool run_change_read(struct run_change *c, struct str text, struct json *j, stru
         *ret_why = wrong;
         return false;
     }
-    if (check(c, ret_field, ret_why))
-        return true;
-    return false;
+    return check(c, ret_field, ret_why);
 }
 
 /* ---- metadata ---- */

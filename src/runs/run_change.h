@@ -80,16 +80,13 @@ struct run_change *run_change_make(enum run_verb verb, struct str tenant, struct
 void run_change_free(struct run_change *c);
 
 /* Reads the copy of a body. False: *ret_field ("": the text is not a JSON object, as *j says) and
- * *ret_why, constant. The tenant that the body names is given back. */
+ * *ret_why, constant. */
 bool run_change_read(struct run_change *c, struct str text, struct json *j, struct str *ret_field,
-                     const char **ret_why, struct str *ret_tenant);
+                     const char **ret_why);
 
 /* An event that may be about a run. NULL: it is not. */
 struct run_change *run_event_change(struct str tenant, struct str channel, struct str type,
                                     struct str data, int64_t time_ms);
-/* The heads of types for which that is worth asking. */
-extern const struct str run_event_heads[];
-extern const size_t run_event_head_count;
 
 /* a with the members of b, which count more; false: no room, or one is not an object. */
 bool run_metadata_merge(struct buf *out, struct str a, struct str b);

@@ -47,15 +47,6 @@ static const struct line {
     {{"task_error", 10}, "task", EVENT_ENDS, RUN_FAILED, BY_TASK, false},
 };
 
-const struct str run_event_heads[] = {{"agent:execution:", 16},
-                                      {"agent_execution_", 16},
-                                      {"councilor_", 10},
-                                      {"job_", 4},
-                                      {"task_", 5},
-                                      {"result", 6},
-                                      {"error", 5}};
-const size_t run_event_head_count = sizeof(run_event_heads) / sizeof(run_event_heads[0]);
-
 static const struct line *line_of(struct str type, struct str channel)
 {
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
