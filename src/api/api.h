@@ -11,9 +11,11 @@
 #include "hub/hub.h"
 
 struct schedules;
+struct ledger;
 
 struct api {
     struct node *node;
+    struct ledger *ledger; // of runs; NULL: none
     const admission_slot *admission;
     struct str default_tenant;
     struct str version;
@@ -32,5 +34,7 @@ bool api_routes(struct http_router *rt, const struct api *api);
 
 /* /api/schedules */
 bool schedules_routes(struct http_router *rt, const struct api *api);
+/* /api/runs ... */
+bool runs_routes(struct http_router *rt, const struct api *api);
 
 #endif

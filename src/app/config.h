@@ -150,6 +150,10 @@ struct config {
         bool own; // Recado's own lines are among them
     } logs;
     struct {
+        uint64_t keep_ms;
+        uint32_t max, queue_max;
+    } runs;
+    struct {
         struct socketio_options socketio;
         struct conductor_options conductor;
     } dialects;

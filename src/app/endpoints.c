@@ -57,6 +57,7 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->clients = s->clients;
     e->monitor = s->monitor;
     e->llm = llm_settings_none();
+    e->ledger = s->ledger;
 }
 
 /* What single dialects are told; the configuration of birth outlives them. */

@@ -63,6 +63,7 @@ struct server {
     struct monitor *monitor;
     struct llm *llm; // NULL: there is no model
     struct scheduling *scheduling;
+    struct ledger *ledger; // of runs
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -122,7 +123,7 @@ struct service {
 #include "app/services.def"
 #undef SERVICE
 
-/* One who looks on at events; a line in serve_witness.c. */
+/* One who looks on at events; a line in witnesses.def. */
 struct witness {
     const char *name;
     const struct str *heads; // the types that it wants begin with one of these
@@ -131,6 +132,9 @@ struct witness {
      * publication may be kept by reference. */
     void (*saw)(struct server *s, struct hub *home, struct publication *p);
 };
+#define WITNESS(name) extern const struct witness name##_witness;
+#include "app/witnesses.def"
+#undef WITNESS
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);
