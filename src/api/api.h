@@ -10,6 +10,9 @@
 #include "http/http.h"
 #include "hub/hub.h"
 
+struct approvals;
+struct tasks;
+
 struct api {
     struct node *node;
     const admission_slot *admission;
@@ -22,9 +25,14 @@ struct api {
     uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
     uint32_t list_limit_max; // channels, sessions
+    struct tasks *tasks;
+    struct approvals *approvals;
 };
 
 /* All of /api/... */
 bool api_routes(struct http_router *rt, const struct api *api);
+/* /api/orquestrador/tasks and /subtasks; /api/approvals. */
+bool tasks_routes(struct http_router *rt, const struct api *api);
+bool approvals_routes(struct http_router *rt, const struct api *api);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * server.c - everything wired, in a written order:
- *   file limit, admission, loops with their HTTP clients, hub, store, services, routers (API, health,
- *   metrics, dialects, console), HTTP servers, the bridge, doors.
- * server_life.c starts the threads, and takes all apart in the reverse order.
+ *   file limit, admission, loops with their HTTP clients, hub, store, services, routers (API,
+ * health, metrics, dialects, console), HTTP servers, the bridge, doors. server_life.c starts the
+ * threads, and takes all apart in the reverse order.
  */
 #include "app/server.h"
 
@@ -191,6 +191,7 @@ static bool route_insides(struct server *s, struct http_router *rt)
 {
     const struct config *c = s->config;
     bool ok = api_routes(rt, &s->api) && health_routes(rt, &s->figures);
+    ok = ok && tasks_routes(rt, &s->api);
     if (ok && c->metrics_enabled)
         ok = metrics_routes(rt, &s->figures);
     if (ok && c->console_enabled)

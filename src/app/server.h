@@ -118,6 +118,7 @@ struct service {
 };
 extern const struct service figures_service;
 extern const struct service witness_service;
+extern const struct service tasks_service;
 
 /* One who looks on at events; a line in serve_witness.c. */
 struct witness {
@@ -128,6 +129,9 @@ struct witness {
      * publication may be kept by reference. */
     void (*saw)(struct server *s, struct hub *home, struct publication *p);
 };
+struct desk_event;
+/* For desk_options.publish of services; ctx: the server. */
+void desk_publish(void *ctx, struct str tenant, const struct desk_event *e);
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);

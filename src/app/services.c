@@ -7,6 +7,7 @@
 static const struct service *const services[] = {
     &figures_service,
     &witness_service,
+    &tasks_service,
 };
 static const size_t service_count = sizeof(services) / sizeof(services[0]);
 
