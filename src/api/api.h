@@ -12,6 +12,8 @@
 
 struct schedules;
 struct ledger;
+struct approvals;
+struct tasks;
 
 struct api {
     struct node *node;
@@ -27,10 +29,15 @@ struct api {
     uint32_t history_limit_max;
     uint32_t list_limit_max; // channels, sessions
     struct schedules *schedules; // of the first loop
+    struct tasks *tasks;
+    struct approvals *approvals;
 };
 
 /* All of /api/... */
 bool api_routes(struct http_router *rt, const struct api *api);
+/* /api/orquestrador/tasks and /subtasks; /api/approvals. */
+bool tasks_routes(struct http_router *rt, const struct api *api);
+bool approvals_routes(struct http_router *rt, const struct api *api);
 
 /* /api/schedules */
 bool schedules_routes(struct http_router *rt, const struct api *api);
