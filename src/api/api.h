@@ -10,8 +10,14 @@
 #include "http/http.h"
 #include "hub/hub.h"
 
+struct schedules;
+struct ledger;
+struct approvals;
+struct tasks;
+
 struct api {
     struct node *node;
+    struct ledger *ledger; // of runs; NULL: none
     const admission_slot *admission;
     struct str default_tenant;
     struct str version;
@@ -22,9 +28,20 @@ struct api {
     uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
     uint32_t list_limit_max; // channels, sessions
+    struct schedules *schedules; // of the first loop
+    struct tasks *tasks;
+    struct approvals *approvals;
 };
 
 /* All of /api/... */
 bool api_routes(struct http_router *rt, const struct api *api);
+/* /api/orquestrador/tasks and /subtasks; /api/approvals. */
+bool tasks_routes(struct http_router *rt, const struct api *api);
+bool approvals_routes(struct http_router *rt, const struct api *api);
+
+/* /api/schedules */
+bool schedules_routes(struct http_router *rt, const struct api *api);
+/* /api/runs ... */
+bool runs_routes(struct http_router *rt, const struct api *api);
 
 #endif

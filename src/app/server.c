@@ -1,8 +1,8 @@
 /*
  * server.c - everything wired, in a written order:
- *   file limit, admission, loops with their HTTP clients, hub, store, services, routers (API, health,
- *   metrics, dialects, console), HTTP servers, the bridge, doors.
- * server_life.c starts the threads, and takes all apart in the reverse order.
+ *   file limit, admission, loops with their HTTP clients, hub, store, services, routers (API,
+ * health, metrics, dialects, console), HTTP servers, the bridge, doors. server_life.c starts the
+ * threads, and takes all apart in the reverse order.
  */
 #include "app/server.h"
 
@@ -186,11 +186,21 @@ static void describe(struct server *s)
     };
 }
 
+/* What answers under /api. */
+static bool (*const rests[])(struct http_router *rt, const struct api *api) = {
+    api_routes,
+    runs_routes,
+    schedules_routes,
+    tasks_routes,
+};
+
 /* Console, API, metrics and health: behind the internal addresses when there are any. */
 static bool route_insides(struct server *s, struct http_router *rt)
 {
     const struct config *c = s->config;
-    bool ok = api_routes(rt, &s->api) && health_routes(rt, &s->figures);
+    bool ok = health_routes(rt, &s->figures);
+    for (size_t i = 0; ok && i < sizeof(rests) / sizeof(rests[0]); i++)
+        ok = rests[i](rt, &s->api);
     if (ok && c->metrics_enabled)
         ok = metrics_routes(rt, &s->figures);
     if (ok && c->console_enabled)

@@ -1,11 +1,13 @@
 /*
- * services.c - what is served beside the hub, in the order in which it is made; it is taken apart in
- * the reverse order.
+ * services.c - what is served beside the hub, in the order in which it is made; it is taken apart
+ * in the reverse order.
  */
 #include "app/server.h"
 
 static const struct service *const services[] = {
-    &figures_service,
+#define SERVICE(name) &name##_service,
+#include "app/services.def"
+#undef SERVICE
 };
 static const size_t service_count = sizeof(services) / sizeof(services[0]);
 

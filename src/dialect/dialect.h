@@ -17,9 +17,11 @@
 #include "dialect/options.h"
 #include "http/http.h"
 #include "hub/hub.h"
+#include "llm/llm.h"
 
 struct endpoint;
 struct http_client;
+struct ledger;
 struct monitor;
 
 /* A further path of a dialect. */
@@ -73,6 +75,7 @@ struct endpoint {
     const struct dialect_options *options;
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
+    struct ledger *ledger;              // of runs; NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
@@ -90,6 +93,7 @@ struct endpoint {
     uint32_t ping_interval_ms, pong_timeout_ms; // of dialects with pings of their own
     uint32_t history_limit_max;
     uint32_t filter_max_bytes;
+    struct llm_settings llm; // how its clients' model is asked, where the server says otherwise
 };
 
 /* The hub of the request's loop. */

@@ -5,6 +5,7 @@ start_recado   a function that starts more: start_recado("auth: {..}", args=[..]
 shared_recado  one server for the whole run, for tests that use channels and tenants of their own
 cli            the program's command line without a server: cli("version")
 run_node       runs tests/e2e/js/NAME with Node and returns what it printed
+upstream       a model's server that does as it is told, see upstream.py
 start_node     starts one that a test speaks with: start_node("agents.mjs", "page"), see node.py
 page           a Chromium page (playwright, asynchronous)
 
@@ -20,6 +21,7 @@ import pytest_asyncio
 
 from node import JS, Node
 from servers import BINARY, Recado, environment, find_chromium, run_binary
+from upstream import Upstream
 
 LIVE = pytest.StashKey()
 
@@ -63,6 +65,12 @@ def start_recado(tmp_path, request):
 @pytest.fixture
 def recado(start_recado):
     return start_recado()
+
+
+@pytest.fixture
+def upstream():
+    with Upstream() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
