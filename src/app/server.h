@@ -117,7 +117,19 @@ struct service {
     /* The loops and the store have ended, the last mails were delivered, the hub is still there. */
     void (*drop)(struct server *s);
 };
-extern const struct service figures_service, llm_service;
+extern const struct service figures_service;
+extern const struct service witness_service;
+extern const struct service llm_service;
+
+/* One who looks on at events; a line in serve_witness.c. */
+struct witness {
+    const char *name;
+    const struct str *heads; // the types that it wants begin with one of these
+    size_t head_count;
+    /* As node_witness_fn: on the channel's home loop, quick, and no verb of the hub inside. The
+     * publication may be kept by reference. */
+    void (*saw)(struct server *s, struct hub *home, struct publication *p);
+};
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);

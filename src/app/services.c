@@ -1,11 +1,12 @@
 /*
- * services.c - what is served beside the hub, in the order in which it is made; it is taken apart in
- * the reverse order.
+ * services.c - what is served beside the hub, in the order in which it is made; it is taken apart
+ * in the reverse order.
  */
 #include "app/server.h"
 
 static const struct service *const services[] = {
     &figures_service,
+    &witness_service,
     &llm_service,
 };
 static const size_t service_count = sizeof(services) / sizeof(services[0]);

@@ -18,14 +18,14 @@ struct council *council_find(struct conductor *c, struct str tenant)
 
 static void council_drop(struct council *cc)
 {
-    record_leave(cc->record);
+    council_record_leave(cc->record);
     map_remove(&cc->conductor->councils, &cc->node);
     free(cc);
 }
 
 static void council_settle(struct council *cc)
 {
-    if (cc->watcher_count == 0 && !record_has_events(cc->record))
+    if (cc->watcher_count == 0 && !council_record_has_events(cc->record))
         council_drop(cc);
 }
 
@@ -38,7 +38,7 @@ static void councils_make_room(struct conductor *c)
         for (struct map_node *n = map_first(&c->councils), *next; n != NULL; n = next) {
             next = map_next(&c->councils, n);
             struct council *cc = container_of(n, struct council, node);
-            if (cc->watcher_count == 0 && (remembered || !record_has_events(cc->record)))
+            if (cc->watcher_count == 0 && (remembered || !council_record_has_events(cc->record)))
                 council_drop(cc);
         }
     }
@@ -63,7 +63,7 @@ static struct council *council_get(struct conductor *c, struct hub *hub, struct 
         }
     }
     if (cc->record == NULL)
-        cc->record = record_make(cc, hub);
+        cc->record = council_record_make(cc, hub);
     return cc;
 }
 
@@ -79,7 +79,7 @@ void council_join(struct watcher *w)
         w->council->watcher_count++;
     }
     pthread_mutex_unlock(&c->lock);
-    record_recall(c, w->ws.session.hub, w->ws.session.tenant, NULL, NULL);
+    council_record_recall(c, w->ws.session.hub, w->ws.session.tenant, NULL, NULL);
 }
 
 void council_leave(struct watcher *w)
@@ -101,7 +101,7 @@ void council_listen(struct conductor *c, struct hub *hub, struct str tenant, rec
     pthread_mutex_lock(&c->lock);
     (void)council_get(c, hub, tenant);
     pthread_mutex_unlock(&c->lock);
-    record_recall(c, hub, tenant, done, ctx);
+    council_record_recall(c, hub, tenant, done, ctx);
 }
 
 uint32_t council_count(struct conductor *c, struct str tenant)
@@ -176,7 +176,7 @@ void councils_drop(struct conductor *c)
         struct council *cc = container_of(n, struct council, node);
         next = map_next(&c->councils, n);
         map_remove(&c->councils, n);
-        record_drop(cc->record);
+        council_record_drop(cc->record);
         free(cc);
     }
     map_fini(&c->councils);

@@ -172,14 +172,14 @@ void councils_drop(struct conductor *c);
 /* ---- a tenant's last task events (conductor_record.c) ---- */
 
 /* Under the lock; rec may be NULL. */
-struct council_record *record_make(struct council *cc, struct hub *hub); // NULL: none
-bool record_has_events(const struct council_record *rec);
-void record_leave(struct council_record *rec); // its council goes
-void record_drop(struct council_record *rec);  // at the end of all
+struct council_record *council_record_make(struct council *cc, struct hub *hub); // NULL: none
+bool council_record_has_events(const struct council_record *rec);
+void council_record_leave(struct council_record *rec); // its council goes
+void council_record_drop(struct council_record *rec);  // at the end of all
 /* With the lock free. Fetches what was published before the record was there; as council_listen()
  * otherwise. */
-void record_recall(struct conductor *c, struct hub *hub, struct str tenant, recalled_fn *done,
-                   void *ctx);
+void council_record_recall(struct conductor *c, struct hub *hub, struct str tenant,
+                           recalled_fn *done, void *ctx);
 /* The newest task events, newest first, as the elements of an array. Returns how many. */
 uint32_t council_recent_write(struct conductor *c, struct str tenant, uint32_t most,
                               struct buf *out);

@@ -73,7 +73,7 @@ static void record_gone(struct tap *t)
 
 static const struct tap_kind record_kind = {.heard = record_heard, .gone = record_gone};
 
-struct council_record *record_make(struct council *cc, struct hub *hub)
+struct council_record *council_record_make(struct council *cc, struct hub *hub)
 {
     struct str tenant = cc->node.key;
     struct council_record *rec = tenant.n <= NAME_BYTES_MAX ? calloc(1, sizeof(*rec)) : NULL;
@@ -89,12 +89,12 @@ struct council_record *record_make(struct council *cc, struct hub *hub)
     return NULL;
 }
 
-bool record_has_events(const struct council_record *rec)
+bool council_record_has_events(const struct council_record *rec)
 {
     return rec != NULL && rec->count > 0;
 }
 
-void record_leave(struct council_record *rec)
+void council_record_leave(struct council_record *rec)
 {
     if (rec == NULL)
         return;
@@ -102,7 +102,7 @@ void record_leave(struct council_record *rec)
     tap_leave(&rec->tap);
 }
 
-void record_drop(struct council_record *rec)
+void council_record_drop(struct council_record *rec)
 {
     if (rec != NULL)
         record_free(rec);
@@ -189,8 +189,8 @@ static struct recall *recall_make(struct conductor *c, struct str tenant)
     return rc;
 }
 
-void record_recall(struct conductor *c, struct hub *hub, struct str tenant, recalled_fn *done,
-                   void *ctx)
+void council_record_recall(struct conductor *c, struct hub *hub, struct str tenant,
+                           recalled_fn *done, void *ctx)
 {
     struct recall *rc = recall_make(c, tenant);
     if (rc == NULL) {

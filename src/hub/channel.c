@@ -52,6 +52,7 @@ struct channel *channel_get(struct hub *home, struct str key)
     ch->epoch = epoch_make(home, key);
     ch->node.key = (struct str){copy, key.n};
     timer_init(&ch->expiry, channel_expiry_fired);
+    list_init(&ch->records);
     if (!map_add(&home->channels, &ch->node))
         goto fail;
     durable_restore(ch);
@@ -72,6 +73,7 @@ static bool is_stored(const struct channel *ch)
 void channel_destroy(struct channel *ch)
 {
     MUST(ch->waiters == NULL);
+    channel_drop_records(ch);
     ch->hub->forgotten_streams += ch->offset > 0 && !is_stored(ch);
     timer_cancel(&ch->expiry);
     history_clear(&ch->history);
@@ -126,7 +128,7 @@ static uint64_t channel_next_look_ms(const struct channel *ch)
 
 static bool channel_is_forgettable(const struct channel *ch)
 {
-    if (ch->subscriber_count > 0 || ch->history.count > 0 || ch->offset > 0)
+    if (ch->subscriber_count > 0 || ch->history.count > 0 || ch->offset > 0 || ch->record_count > 0)
         return false;
     return ch->presence == NULL || presence_client_count(ch->presence) == 0;
 }
@@ -175,7 +177,8 @@ static void channel_expiry_fired(struct timer *t)
     bool idle = ch->active_ms + hub_rules(ch->hub)->epoch_idle_ms <= loop_now_ms(l);
     if (idle && ch->subscriber_count == 0 && is_stored(ch))
         history_clear(&ch->history); // whoever asks for it is answered by the store
-    bool quiet = ch->subscriber_count == 0 && ch->history.count == 0 && (idle || ch->offset == 0);
+    bool quiet = ch->subscriber_count == 0 && ch->history.count == 0 && ch->record_count == 0 &&
+                 (idle || ch->offset == 0);
     quiet &= is_stored(ch) || !is_durable(ch->hub, channel_policy(ch)) || ch->offset == 0;
     if (quiet && keys_gone && (ch->presence == NULL || presence_client_count(ch->presence) == 0)) {
         channel_destroy(ch); // the next stream of this name has another epoch
@@ -241,6 +244,11 @@ static void spread(struct hub *home, uint64_t loops, struct publication *p)
     }
     if (home->node->witness != NULL && p->kind == EVENT_PUBLICATION)
         home->node->witness(home->node->witness_ctx, home, p);
+}
+
+void channel_send(struct channel *ch, struct publication *p)
+{
+    spread(ch->hub, ch->loops, p);
 }
 
 /* Nothing is kept of it: no channel is needed to send it on. */

@@ -47,7 +47,8 @@ struct answer {
     const char *why;          // static text about the error, or NULL
     struct position position; // of the stream's newest publication
     bool recoverable, positioned, recovered, duplicate;
-    struct publication *const *publications; // oldest first (newest first when reversed)
+    struct publication *const *publications; // oldest first (newest first when reversed); those
+                                             // still being written (record.h) are the newest
     size_t publication_count;
     const struct presence_entry *presence;
     size_t presence_count;
@@ -198,6 +199,7 @@ struct hub_stats {
     uint64_t sessions, users; // a user counts once on every loop it is connected to
     uint64_t channels, subscriptions, publishes, publish_bytes, joins, leaves;
     uint64_t recovered, not_recovered, resyncs, overruns, duplicates, refused;
+    uint64_t records, record_appends; // messages that are being written, and what was added
 };
 /* From any thread: the sums of all loops. */
 void node_read_stats(const struct node *n, struct hub_stats *ret);

@@ -18,6 +18,7 @@ static struct hub *hub_create(struct node *node, struct loop *loop)
     map_init(&hub->fanouts, SIZE_MAX);
     map_init(&hub->patterns, SIZE_MAX);
     map_init(&hub->users, SIZE_MAX);
+    map_init(&hub->records, SIZE_MAX);
     list_init(&hub->sessions);
     buf_init(&hub->key, KEY_MAX);
     buf_init(&hub->scratch, SCRATCH_MAX);
@@ -41,6 +42,7 @@ static void hub_destroy(struct hub *hub)
     map_fini(&hub->fanouts);
     map_fini(&hub->patterns);
     map_fini(&hub->users);
+    map_fini(&hub->records);
     buf_fini(&hub->key);
     buf_fini(&hub->scratch);
     free(hub);
@@ -215,6 +217,8 @@ static void add_counters(struct hub_stats *to, const struct hub_counters *c)
     ADD(overruns);
     ADD(duplicates);
     ADD(refused);
+    ADD(records);
+    ADD(record_appends);
 #undef ADD
 }
 

@@ -23,6 +23,7 @@ struct hub_counters {
     _Atomic uint64_t sessions, users, channels, subscriptions, publishes, publish_bytes, joins,
         leaves;
     _Atomic uint64_t recovered, not_recovered, resyncs, overruns, duplicates, refused;
+    _Atomic uint64_t records, record_appends;
 };
 
 static inline void count_up(_Atomic uint64_t *c, uint64_t n)
@@ -61,9 +62,10 @@ struct hub {
     struct map fanouts;  // local side: struct fanout, by tenant\0channel
     struct map patterns; // home side: struct pattern, by tenant\0pattern
     struct map users;    // struct user, by tenant\0user
+    struct map records;  // home side: struct open_record, by number
     struct list sessions;
     uint32_t local_pattern_count; // fanouts of patterns
-    uint64_t session_serial;
+    uint64_t session_serial, record_serial;
     uint64_t forgotten_streams; // channels with publications that are no more
     struct buf key, scratch;
     struct hub_counters counters;
@@ -142,8 +144,10 @@ struct channel {
     uint64_t loops;        // bit i: loop i has subscribers
     uint32_t *loop_counts; // subscribers per loop; NULL: none yet
     uint64_t active_ms;    // loop clock: of the last publication or departure
-    struct timer expiry;   // history by age, gone clients, the channel itself
-    uint64_t look_ms;      // loop clock: when expiry is to fire, while it is armed
+    struct list records;   // struct open_record: messages that are still being written
+    uint32_t record_count;
+    struct timer expiry; // history by age, gone clients, the channel itself
+    uint64_t look_ms;    // loop clock: when expiry is to fire, while it is armed
 };
 
 struct pattern {
@@ -160,6 +164,8 @@ void channel_destroy(struct channel *ch);
 
 enum err channel_publish(struct hub *home, struct str key, struct publication *p,
                          struct str idempotency_key, bool skip_history, struct answer *ret);
+/* To whoever follows it, and nothing else: no offset, no history. */
+void channel_send(struct channel *ch, struct publication *p);
 /* Joins and leaves: no offset, no history. */
 void channel_announce(struct channel *ch, enum publication_kind kind, const struct present *m);
 
@@ -174,6 +180,15 @@ struct publication **history_after(const struct channel *ch, uint64_t offset,
                                    struct recover_limits most, size_t *ret_count);
 
 struct request;
+
+/* Fills r->answer, or parks r until p is stored. */
+void publish_here(struct request *r, struct hub *home, struct publication *p, bool skip_history);
+
+/* ---- record_home.c: messages that are still being written ---- */
+
+void channel_drop_records(struct channel *ch);
+/* What they are now goes behind (or before) r->pubs: record_count of them. False: no memory. */
+bool records_show(struct request *r, const struct channel *ch, bool first);
 
 /* ---- durable.c: channels whose streams are kept by the store ---- */
 
@@ -238,6 +253,7 @@ struct request {
     bool fetched; // pubs are from the store: they follow what the verb asked for without a gap
     struct publication **pubs;
     size_t pub_count;
+    size_t record_count;      // of pubs: records, which have no offset
     struct buf made;          // strings and arrays of the answer
     struct text_block *texts; // strings of lists
     char bytes[];

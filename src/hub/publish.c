@@ -28,15 +28,19 @@ static void publish_durable(struct request *r, struct hub *home, struct publicat
         durable_wait(ch, r->answer.position.offset, r);
 }
 
-static void publish_at_home(struct request *r, struct hub *home)
+void publish_here(struct request *r, struct hub *home, struct publication *p, bool skip_history)
 {
-    struct publish_verb *v = r->verb;
-    struct publication *p = v->publication;
     const struct channel_options *o = policy_of(hub_rules(home), key_name(r->key));
-    if (is_durable(home, o) && !v->skip_history)
+    if (is_durable(home, o) && !skip_history)
         publish_durable(r, home, p, o->ack_memory);
     else
-        r->answer.err = channel_publish(home, r->key, p, p->id, v->skip_history, &r->answer);
+        r->answer.err = channel_publish(home, r->key, p, p->id, skip_history, &r->answer);
+}
+
+static void publish_at_home(struct request *r, struct hub *home)
+{
+    const struct publish_verb *v = r->verb;
+    publish_here(r, home, v->publication, v->skip_history);
 }
 
 static void publish_release(struct request *r)

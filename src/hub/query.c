@@ -191,6 +191,18 @@ static bool durable_history(struct request *r, struct channel *ch, const struct 
     return true;
 }
 
+/* What is still being written is newer than everything: it belongs to the part that ends there. It
+ * is not counted, so that pages of what is kept are as they would be without it. */
+static void history_end(struct request *r, struct channel *ch)
+{
+    const struct history_verb *v = r->verb;
+    bool newest = v->reverse ? !v->has_since || v->since.offset > ch->offset
+                             : r->pub_count == 0 || r->pubs[r->pub_count - 1]->offset == ch->offset;
+    if (r->answer.err == ERR_OK && newest && v->limit != 0 && !records_show(r, ch, v->reverse))
+        r->answer.err = ERR_INTERNAL;
+    channel_settle(ch);
+}
+
 static void history_at_home(struct request *r, struct hub *home)
 {
     const struct history_verb *v = r->verb;
@@ -215,7 +227,7 @@ static void history_at_home(struct request *r, struct hub *home)
     }
     if (is_durable(home, o) && durable_history(r, ch, o)) {
         if (!r->parked)
-            channel_settle(ch);
+            history_end(r, ch);
         return;
     }
     uint32_t from, to;
@@ -228,7 +240,7 @@ static void history_at_home(struct request *r, struct hub *home)
     }
     if (to > from && r->pubs == NULL)
         r->answer.err = ERR_INTERNAL;
-    channel_settle(ch);
+    history_end(r, ch);
 }
 
 void hub_history(struct hub *hub, const struct history_params *p, answer_fn *done, void *ctx)

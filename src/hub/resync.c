@@ -36,6 +36,13 @@ static bool must_fetch(const struct request *r, const struct channel *ch,
     return !r->fetched && is_durable(ch->hub, o) && v->offset + 1 < oldest;
 }
 
+/* Up to where it is told of the stream. */
+static uint64_t last_kept(const struct request *r)
+{
+    size_t kept = r->pub_count - r->record_count;
+    return kept > 0 ? r->pubs[kept - 1]->offset : ((const struct resync_verb *)r->verb)->offset;
+}
+
 static void resync_at_home(struct request *r, struct hub *home)
 {
     const struct resync_verb *v = r->verb;
@@ -57,13 +64,14 @@ static void resync_at_home(struct request *r, struct hub *home)
     bool whole = r->pub_count > 0 ? r->pubs[0]->offset == v->offset + 1 : v->offset == ch->offset;
     if (!whole)
         r->answer.err = ERR_UNRECOVERABLE_POSITION;
+    else if (last_kept(r) >= ch->offset && !records_show(r, ch, false))
+        r->answer.err = ERR_INTERNAL;
 }
 
 static void resync_back(struct request *r)
 {
     struct subscription *sub = r->subscription;
     struct session *s = r->session;
-    const struct resync_verb *v = r->verb;
     if (sub->state == SUBSCRIPTION_ENDED) {
         subscription_free(sub);
         return;
@@ -73,7 +81,7 @@ static void resync_back(struct request *r)
         s->ops->disconnect(s, CLOSE_INSUFFICIENT_STATE, 0, STR_NONE);
         return;
     }
-    uint64_t last = r->pub_count > 0 ? r->pubs[r->pub_count - 1]->offset : v->offset;
+    uint64_t last = last_kept(r);
     bool complete = last >= r->answer.position.offset;
     sub->cursor.lost = false;
     cursor_skip(&sub->cursor); // what came into the log meanwhile is in the answer, or in the next

@@ -114,6 +114,13 @@ static void read_stream(struct request *r, struct channel *ch, const struct chan
                                 &r->pub_count);
 }
 
+/* More was missed than the answer holds: messages still being written come behind that. */
+static bool more_follows(const struct request *r, const struct channel *ch)
+{
+    return r->answer.recovered && r->pub_count > 0 &&
+           r->pubs[r->pub_count - 1]->offset < ch->offset;
+}
+
 static void subscribe_at_home(struct request *r, struct hub *home)
 {
     const struct subscribe_verb *v = r->verb;
@@ -145,6 +152,8 @@ static void subscribe_at_home(struct request *r, struct hub *home)
     }
     if (o->history_count > 0)
         read_stream(r, ch, o);
+    if (r->answer.err == ERR_OK && !more_follows(r, ch) && !records_show(r, ch, false))
+        r->answer.err = ERR_INTERNAL;
     if (r->answer.err != ERR_OK) {
         channel_unfollow(ch, v->loop);
         channel_settle(ch);
@@ -327,8 +336,8 @@ static void subscribe_failed(struct request *r)
 static void continue_by_resync(struct request *r)
 {
     struct subscription *sub = r->subscription;
-    uint64_t last =
-        r->pub_count > 0 ? r->pubs[r->pub_count - 1]->offset : r->answer.position.offset;
+    size_t kept = r->pub_count - r->record_count;
+    uint64_t last = kept > 0 ? r->pubs[kept - 1]->offset : r->answer.position.offset;
     sub->cursor.offset = last;
     if (r->answer.recovered && last < r->answer.position.offset) {
         cursor_lose(&sub->cursor);

@@ -1,0 +1,149 @@
+/*
+ * rest.c - who asks at a REST path, and the forms of answers.
+ *
+ * Always true: a client's token decides his tenant; only a back end may name another one.
+ */
+#include "api/rest.h"
+
+#include "http/origin.h"
+
+/* ---- who ---- */
+
+static bool page_ok(struct http_request *r, const struct admission *a)
+{
+    if (!http_origin_allowed(r))
+        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
+    if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
+        return http_refuse(r, ERR_PERMISSION_DENIED,
+                           "Host: not a name of this server; allow it in auth.origins, or set an "
+                           "API key");
+    return true;
+}
+
+static bool token_read(struct http_request *r, char *at, size_t cap, struct str *ret)
+{
+    *ret = STR_NONE;
+    if (!http_query(r, STR("token"), at, cap, ret) && http_query_count(r, STR("token")) > 0)
+        return http_refuse(r, ERR_BAD_REQUEST, "token: too long");
+    struct str bearer = http_header(r, STR("Authorization"));
+    struct str scheme = str_cut(&bearer, ' ');
+    if (ret->n == 0 && str_eq_nocase(scheme, STR("Bearer")))
+        *ret = str_trim(bearer);
+    return true;
+}
+
+static bool verify(struct http_request *r, const struct admission *a, struct str token,
+                   struct asker *ret)
+{
+    int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
+    enum err err = auth_verify_connection(a->auth, token, now_s, &ret->claims);
+    if (err != ERR_OK)
+        return http_refuse(r, err, ret->claims.reason);
+    ret->user = ret->claims.user;
+    return true;
+}
+
+static bool tenant_set(struct http_request *r, const struct api *api, struct str asked,
+                       struct asker *ret)
+{
+    struct str own = ret->claims.tenant.n > 0 ? ret->claims.tenant : api->default_tenant;
+    if (asked.n == 0)
+        asked = own;
+    if (!tenant_name_ok(asked) || asked.n > sizeof(ret->tenant_at))
+        return http_refuse(r, ERR_BAD_REQUEST,
+                           "tenant: must be at most 255 bytes of printable UTF-8");
+    if (!ret->back_end && !str_eq(asked, own))
+        return http_refuse(r, ERR_PERMISSION_DENIED, "tenant: not the one of the token");
+    char *at = ret->tenant_at;
+    ret->tenant = str_put(&at, asked);
+    return true;
+}
+
+bool rest_admit(struct http_request *r, const struct api *api, struct str tenant, struct asker *ret)
+{
+    const struct admission *a = admission_now(api->admission);
+    char token_at[AUTH_TOKEN_MAX_BYTES], tenant_at[256];
+    struct str token;
+    *ret = (struct asker){0};
+    if (!page_ok(r, a) || !token_read(r, token_at, sizeof(token_at), &token))
+        return false;
+    if (tenant.n == 0 && !rest_query(r, STR("tenant"), tenant_at, sizeof(tenant_at), &tenant))
+        return false;
+    if (token.n > 0 && !verify(r, a, token, ret))
+        return false;
+    ret->back_end = token.n == 0 && admission_lets_back_end(a, http_header(r, STR("X-API-Key")),
+                                                            http_header(r, STR("Authorization")));
+    if (token.n == 0 && !ret->back_end)
+        return http_refuse(r, ERR_UNAUTHORIZED,
+                           "unauthorized: an API key is needed, as X-API-Key or as "
+                           "Authorization: apikey, or a client's token");
+    if (tenant_set(r, api, tenant, ret))
+        return true;
+    asker_fini(ret);
+    return false;
+}
+
+void asker_fini(struct asker *a)
+{
+    claims_fini(&a->claims);
+    a->user = STR_NONE;
+}
+
+/* ---- answers ---- */
+
+void rest_reply(struct http_request *r, unsigned status, struct json_writer *w)
+{
+    if (json_done(w))
+        http_reply(r, status, STR("application/json"), buf_str(w->out), STR_NONE);
+    else
+        http_refuse(r, ERR_INTERNAL, "the answer is too long");
+}
+
+bool rest_refuse(struct http_request *r, struct str field, const char *why)
+{
+    char at[256];
+    struct buf b = buf_on(at, sizeof(at));
+    (void)(buf_add(&b, field) && buf_add(&b, STR(": ")) && buf_add(&b, str_from(why)));
+    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&b));
+    return false;
+}
+
+bool rest_refuse_json(struct http_request *r, const struct json *j)
+{
+    char at[256];
+    struct buf b = buf_on(at, sizeof(at));
+    buf_add(&b, STR("body: "));
+    json_error_write(j, &b);
+    http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&b));
+    return false;
+}
+
+/* ---- the query ---- */
+
+bool rest_query(struct http_request *r, struct str name, char *at, size_t cap, struct str *ret)
+{
+    *ret = STR_NONE;
+    if (http_query(r, name, at, cap, ret) || http_query_count(r, name) == 0)
+        return true;
+    return rest_refuse(r, name, "too long");
+}
+
+bool rest_query_number(struct http_request *r, struct str name, uint64_t least, uint64_t most,
+                       uint64_t *ret)
+{
+    char at[32], why[96];
+    struct str text;
+    uint64_t v;
+    if (!rest_query(r, name, at, sizeof(at), &text))
+        return false;
+    if (text.n == 0 && http_query_count(r, name) == 0)
+        return true;
+    if (str_to_u64(text, &v) && v >= least && v <= most) {
+        *ret = v;
+        return true;
+    }
+    struct buf b = buf_on(why, sizeof(why));
+    (void)(buf_add(&b, STR("must be a whole number from ")) && buf_add_u64(&b, least) &&
+           buf_add(&b, STR(" to ")) && buf_add_u64(&b, most) && buf_add_char(&b, '\0'));
+    return rest_refuse(r, name, why);
+}
