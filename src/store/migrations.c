@@ -36,5 +36,33 @@ const struct migration migrations[] = {
      " seq BIGINT NOT NULL){suffix};"
      "DELETE FROM recado_checkpoint;"
      "INSERT INTO recado_checkpoint (id, seq) VALUES (1, 0)"},
+    {"chat",
+     "CREATE TABLE IF NOT EXISTS recado_conversations ("
+     " tenant {key} NOT NULL,"
+     " id BIGINT NOT NULL,"
+     " title {text},"
+     " system_prompt {text},"
+     " model {text},"
+     " message_count BIGINT NOT NULL,"
+     " last_message {text},"
+     " created BIGINT NOT NULL,"
+     " updated BIGINT NOT NULL,"
+     " PRIMARY KEY (tenant, id)){suffix};"
+     "CREATE TABLE IF NOT EXISTS recado_messages ("
+     " id BIGINT NOT NULL PRIMARY KEY,"
+     " tenant {key} NOT NULL,"
+     " conversation BIGINT NOT NULL,"
+     " role {key} NOT NULL,"
+     " content {text} NOT NULL,"
+     " state {key} NOT NULL,"
+     " model {text},"
+     " error {text},"
+     " tokens BIGINT,"
+     " created BIGINT NOT NULL,"
+     " updated BIGINT NOT NULL,"
+     " UNIQUE (tenant, conversation, id)){suffix};"
+     /* The messages that are being written. */
+     "CREATE TABLE IF NOT EXISTS recado_answers ("
+     " id BIGINT NOT NULL PRIMARY KEY){suffix}"},
 };
 const unsigned migration_count = sizeof(migrations) / sizeof(migrations[0]);
