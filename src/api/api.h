@@ -10,8 +10,11 @@
 #include "http/http.h"
 #include "hub/hub.h"
 
+struct chat;
+
 struct api {
     struct node *node;
+    struct chat *chat; // NULL: there is none
     const admission_slot *admission;
     struct str default_tenant;
     struct str version;
@@ -26,5 +29,7 @@ struct api {
 
 /* All of /api/... */
 bool api_routes(struct http_router *rt, const struct api *api);
+/* /api/chat and what is below it: for back ends and for clients. */
+bool api_chat_routes(struct http_router *rt, const struct api *api);
 
 #endif

@@ -190,7 +190,8 @@ static void describe(struct server *s)
 static bool route_insides(struct server *s, struct http_router *rt)
 {
     const struct config *c = s->config;
-    bool ok = api_routes(rt, &s->api) && health_routes(rt, &s->figures);
+    bool ok = api_routes(rt, &s->api) && api_chat_routes(rt, &s->api) &&
+              health_routes(rt, &s->figures);
     if (ok && c->metrics_enabled)
         ok = metrics_routes(rt, &s->figures);
     if (ok && c->console_enabled)
@@ -205,9 +206,9 @@ static bool make_routers(struct server *s, struct buf *ret_why)
     s->routers[1] = internal ? http_router_create() : NULL;
     if (s->routers[0] == NULL || (internal && s->routers[1] == NULL))
         return false;
-    if (!route_insides(s, s->routers[internal]) || !endpoints_make(s, ret_why))
+    if (internal && !api_chat_routes(s->routers[0], &s->api)) // clients talk to the model, too
         return false;
-    return true;
+    return route_insides(s, s->routers[internal]) && endpoints_make(s, ret_why);
 }
 
 static bool make_http(struct server *s)

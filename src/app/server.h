@@ -120,6 +120,7 @@ struct service {
 extern const struct service figures_service;
 extern const struct service witness_service;
 extern const struct service llm_service;
+extern const struct service chat_service;
 
 /* One who looks on at events; a line in serve_witness.c. */
 struct witness {
