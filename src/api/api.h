@@ -14,10 +14,12 @@ struct schedules;
 struct ledger;
 struct approvals;
 struct tasks;
+struct chat;
 
 struct api {
     struct node *node;
     struct ledger *ledger; // of runs; NULL: none
+    struct chat *chat;     // NULL: there is none
     const admission_slot *admission;
     struct str default_tenant;
     struct str version;
@@ -27,7 +29,7 @@ struct api {
     uint32_t body_max_bytes; // of a request
     uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
-    uint32_t list_limit_max; // channels, sessions
+    uint32_t list_limit_max;     // channels, sessions
     struct schedules *schedules; // of the first loop
     struct tasks *tasks;
     struct approvals *approvals;
@@ -43,5 +45,7 @@ bool approvals_routes(struct http_router *rt, const struct api *api);
 bool schedules_routes(struct http_router *rt, const struct api *api);
 /* /api/runs ... */
 bool runs_routes(struct http_router *rt, const struct api *api);
+/* /api/chat and what is below it: for back ends and for clients. */
+bool api_chat_routes(struct http_router *rt, const struct api *api);
 
 #endif

@@ -188,10 +188,7 @@ static void describe(struct server *s)
 
 /* What answers under /api. */
 static bool (*const rests[])(struct http_router *rt, const struct api *api) = {
-    api_routes,
-    runs_routes,
-    schedules_routes,
-    tasks_routes,
+    api_routes, api_chat_routes, runs_routes, schedules_routes, tasks_routes,
 };
 
 /* Console, API, metrics and health: behind the internal addresses when there are any. */
@@ -215,9 +212,9 @@ static bool make_routers(struct server *s, struct buf *ret_why)
     s->routers[1] = internal ? http_router_create() : NULL;
     if (s->routers[0] == NULL || (internal && s->routers[1] == NULL))
         return false;
-    if (!route_insides(s, s->routers[internal]) || !endpoints_make(s, ret_why))
+    if (internal && !api_chat_routes(s->routers[0], &s->api)) // clients talk to the model, too
         return false;
-    return true;
+    return route_insides(s, s->routers[internal]) && endpoints_make(s, ret_why);
 }
 
 static bool make_http(struct server *s)

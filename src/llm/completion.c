@@ -359,14 +359,14 @@ static bool end_object(struct completion *c)
     return c->spoke || fail(c, LLM_GARBAGE);
 }
 
-/* The last event may have been cut in its middle: that is no garbage. */
+/* The last event may have been cut in its middle: that is no garbage, and behind the answer's last
+ * word nothing is missed. */
 static bool end_events(struct completion *c)
 {
-    bool before = c->failure == LLM_NONE && !c->ended;
     if (!event_reader_end(&c->events))
         return fail(c, LLM_TOO_LONG);
-    if (before && c->failure == LLM_GARBAGE)
-        c->failure = LLM_BROKEN;
+    if (c->failure == LLM_GARBAGE && c->spoke)
+        c->failure = c->finished ? LLM_NONE : LLM_BROKEN;
     if (c->failure != LLM_NONE || c->stopped)
         return false;
     if (c->ended || c->finished)
