@@ -7,8 +7,10 @@
 #define API_API_H
 
 #include "auth/admission.h"
+#include "carrier/sse.h"
 #include "http/http.h"
 #include "hub/hub.h"
+#include "llm/llm.h"
 
 struct schedules;
 struct ledger;
@@ -30,6 +32,9 @@ struct api {
     uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
     uint32_t list_limit_max;     // channels, sessions
+    struct sse_options sse;      // of answers that stream
+    struct llm *llm;             // NULL: there is no model
+    struct openai *openai;       // what /v1 has under way
     struct schedules *schedules; // of the first loop
     struct tasks *tasks;
     struct approvals *approvals;
