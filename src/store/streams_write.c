@@ -196,6 +196,7 @@ static void stream_committed(struct streams *s, struct stream *st)
     }
     st->fresh_id = 0;
     streams_mark_dirty(s, st);
+    streams_sweep_again(s);
 }
 
 void streams_batch_settle(struct streams *s, bool committed, streams_each_fn *each, void *ctx)
