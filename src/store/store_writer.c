@@ -257,7 +257,7 @@ static enum sql_result sweep(struct writer *w)
 {
     if (w->swept_ms + SWEEP_MOST_MS <= w->round_ms)
         streams_sweep_again(&w->store->streams);
-    uint32_t added = w->batch_events > 0 ? (uint32_t)w->batch_events : SWEEP_IDLE;
+    uint32_t added = w->batch_events > 0 ? w->store->streams.batch_chunks : SWEEP_IDLE;
     w->swept_ms = w->round_ms;
     return streams_sweep(&w->store->streams, w->db, added, clock_wall_ms());
 }

@@ -69,6 +69,7 @@ struct streams {
     uint64_t id_cap, next_id;
     struct stream *dirty;
     struct stream *batch;  // streams with appends of this batch
+    uint32_t batch_chunks; // that it was written as
     struct stream *saving; // of a checkpoint, those whose rows are still to be written
     struct stream *saved;  // up to here, the transaction under way writes them
     bool checkpointing, checkpoint_ends;
