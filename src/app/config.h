@@ -140,6 +140,9 @@ struct config {
 
     uint32_t shutdown_drain_ms;
     struct llm_options llm;
+    struct {
+        uint32_t context_count, message_max_bytes, queue_max;
+    } chat;
     uint32_t monitor_interval_ms;
     struct {
         uint32_t max, timeout_ms, answer_max_bytes;

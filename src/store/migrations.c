@@ -205,5 +205,33 @@ const struct migration migrations[] = {
      " note {text},"
      " PRIMARY KEY (tenant, id),"
      " UNIQUE (tenant, status, seq)){suffix}"},
+    {"chat",
+     "CREATE TABLE IF NOT EXISTS recado_conversations ("
+     " tenant {key} NOT NULL,"
+     " id BIGINT NOT NULL,"
+     " title {text},"
+     " system_prompt {text},"
+     " model {text},"
+     " message_count BIGINT NOT NULL,"
+     " last_message {text},"
+     " created BIGINT NOT NULL,"
+     " updated BIGINT NOT NULL,"
+     " PRIMARY KEY (tenant, id)){suffix};"
+     "CREATE TABLE IF NOT EXISTS recado_messages ("
+     " id BIGINT NOT NULL PRIMARY KEY,"
+     " tenant {key} NOT NULL,"
+     " conversation BIGINT NOT NULL,"
+     " role {key} NOT NULL,"
+     " content {text} NOT NULL,"
+     " state {key} NOT NULL,"
+     " model {text},"
+     " error {text},"
+     " tokens BIGINT,"
+     " created BIGINT NOT NULL,"
+     " updated BIGINT NOT NULL,"
+     " UNIQUE (tenant, conversation, id)){suffix};"
+     /* The messages that are being written. */
+     "CREATE TABLE IF NOT EXISTS recado_answers ("
+     " id BIGINT NOT NULL PRIMARY KEY){suffix}"},
 };
 const unsigned migration_count = sizeof(migrations) / sizeof(migrations[0]);
