@@ -7,8 +7,10 @@
 #define API_API_H
 
 #include "auth/admission.h"
+#include "carrier/sse.h"
 #include "http/http.h"
 #include "hub/hub.h"
+#include "llm/llm.h"
 
 struct chat;
 
@@ -25,6 +27,9 @@ struct api {
     uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
     uint32_t list_limit_max; // channels, sessions
+    struct llm *llm;         // NULL: there is no model
+    struct sse_options sse;  // of answers that stream
+    struct openai *openai;   // what /v1 has under way
 };
 
 /* All of /api/... */

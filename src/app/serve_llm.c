@@ -1,11 +1,13 @@
 /*
- * serve_llm.c - the model: its client of this node, which whoever asks it is given.
+ * serve_llm.c - the model: its client of this node, which whoever asks it is given, and the paths
+ * of OpenAI's API.
  */
 #include "app/server.h"
 
+#include "api/openai.h"
 #include "llm/llm.h"
 
-static bool make(struct server *s, struct buf *ret_why)
+static bool make_client(struct server *s)
 {
     struct loop *loops[HUB_LOOPS_MAX];
     struct llm_options o = s->config->llm;
@@ -15,9 +17,18 @@ static bool make(struct server *s, struct buf *ret_why)
         loops[i] = s->workers[i].loop;
     o.agent = STR("recado/" RECADO_VERSION);
     s->llm = llm_create(loops, s->worker_count, &o);
-    if (s->llm == NULL)
-        buf_add(ret_why, STR("the client of the model cannot be made\n"));
     return s->llm != NULL;
+}
+
+static bool make(struct server *s, struct buf *ret_why)
+{
+    s->api.openai = openai_create();
+    if (s->api.openai == NULL || !make_client(s)) {
+        buf_add(ret_why, STR("the client of the model cannot be made\n"));
+        return false;
+    }
+    s->api.llm = s->llm;
+    return true;
 }
 
 /* Answers under way end while their rows can still be written. */
@@ -33,6 +44,7 @@ static void stop(struct server *s)
 static void drop(struct server *s)
 {
     llm_destroy(&s->llm);
+    openai_destroy(&s->api.openai);
 }
 
 const struct service llm_service = {.name = "llm", .make = make, .stop = stop, .drop = drop};

@@ -1,11 +1,12 @@
 /*
  * server.c - everything wired, in a written order:
- *   file limit, admission, loops with their HTTP clients, hub, store, services, routers (API, health,
- *   metrics, dialects, console), HTTP servers, the bridge, doors.
- * server_life.c starts the threads, and takes all apart in the reverse order.
+ *   file limit, admission, loops with their HTTP clients, hub, store, services, routers (API,
+ * health, metrics, dialects, console), HTTP servers, the bridge, doors. server_life.c starts the
+ * threads, and takes all apart in the reverse order.
  */
 #include "app/server.h"
 
+#include "api/openai.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -163,6 +164,9 @@ static void describe(struct server *s)
         .commands_max = c->api.commands_max,
         .history_limit_max = c->api.history_limit_max,
         .list_limit_max = c->api.list_limit_max,
+        .sse = {.heartbeat_ms = c->sse.heartbeat_ms,
+                .write_timeout_ms = c->sse.write_timeout_ms,
+                .out_max_bytes = c->client.out_max_bytes},
     };
     uuid_make(s->api.node_id);
     s->figures.node = s->node;
@@ -190,8 +194,7 @@ static void describe(struct server *s)
 static bool route_insides(struct server *s, struct http_router *rt)
 {
     const struct config *c = s->config;
-    bool ok = api_routes(rt, &s->api) && api_chat_routes(rt, &s->api) &&
-              health_routes(rt, &s->figures);
+    bool ok = api_routes(rt, &s->api) && health_routes(rt, &s->figures);
     if (ok && c->metrics_enabled)
         ok = metrics_routes(rt, &s->figures);
     if (ok && c->console_enabled)
@@ -206,8 +209,10 @@ static bool make_routers(struct server *s, struct buf *ret_why)
     s->routers[1] = internal ? http_router_create() : NULL;
     if (s->routers[0] == NULL || (internal && s->routers[1] == NULL))
         return false;
-    if (internal && !api_chat_routes(s->routers[0], &s->api)) // clients talk to the model, too
-        return false;
+    for (int k = 0; k <= internal; k++) { // clients come with their tokens, back ends with keys
+        if (!openai_routes(s->routers[k], &s->api) || !api_chat_routes(s->routers[k], &s->api))
+            return false;
+    }
     return route_insides(s, s->routers[internal]) && endpoints_make(s, ret_why);
 }
 

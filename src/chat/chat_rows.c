@@ -1,8 +1,8 @@
 /*
  * chat_rows.c - the rows of conversations: every statement of theirs.
  *
- * Always true: a row of recado_answers stands for a message in the state streaming, so that a start
- * after a crash looks at those alone.
+ * Always true: a row of recado_answers stands for an answer that has not ended, or whose end its
+ * channel may not know yet. A start after a crash looks at those alone.
  */
 #include "chat/chat_rows.h"
 
@@ -154,8 +154,6 @@ enum sql_result rows_finish(struct sql *db, struct str tenant, const struct chat
         " updated = ? WHERE id = ?",
         NULL, NULL, sql_text(m->content), sql_text(m->state), text_or_null(m->model),
         text_or_null(m->error), tokens_value(m->tokens), sql_int(m->updated_ms), sql_int(m->id));
-    if (r == SQL_OK)
-        r = RUN(db, "DELETE FROM recado_answers WHERE id = ?", NULL, NULL, sql_int(m->id));
     if (r == SQL_OK && m->content.n > 0)
         r = RUN(db,
                 "UPDATE recado_conversations SET last_message = ?, updated = ?"
@@ -163,6 +161,11 @@ enum sql_result rows_finish(struct sql *db, struct str tenant, const struct chat
                 NULL, NULL, sql_text(rows_excerpt(m->content)), sql_int(m->updated_ms),
                 sql_text(tenant), sql_int(m->conversation));
     return r;
+}
+
+enum sql_result rows_forget(struct sql *db, int64_t id)
+{
+    return RUN(db, "DELETE FROM recado_answers WHERE id = ?", NULL, NULL, sql_int(id));
 }
 
 enum sql_result rows_context(struct sql *db, struct str tenant, int64_t conversation, int64_t up_to,

@@ -15,8 +15,11 @@ enum sql_result rows_accept(struct sql *db, struct str tenant, const struct chat
                             const struct chat_message *answer);
 /* The text of an answer that goes on. */
 enum sql_result rows_save(struct sql *db, int64_t id, struct str content, int64_t now_ms);
-/* Its end: content, state, model, error, tokens, updated_ms. */
+/* Its end: content, state, model, error, tokens, updated_ms. It still counts as open. */
 enum sql_result rows_finish(struct sql *db, struct str tenant, const struct chat_message *answer);
+
+/* Its end is known in its channel as well. */
+enum sql_result rows_forget(struct sql *db, int64_t id);
 
 typedef bool rows_message_fn(void *ctx, const struct chat_message *m);
 /* The newest ones with id <= up_to that say something, newest first. */

@@ -44,7 +44,7 @@ static void accept_done(struct store_job *j)
     struct response *a = container_of(j, struct response, accept);
     if (j->result == SQL_OK) {
         struct chat_message question = question_message(a), answer = response_message(a);
-        chat_publish(a->at->hub, a->tenant, &question);
+        chat_publish(a->at->hub, a->tenant, &question, NULL, NULL);
         asker_tell_accepted(a->asker, &question, &answer);
     }
     response_stored(a, j->result);
@@ -113,9 +113,8 @@ static void save_done(struct store_job *j)
 {
     struct response *a = container_of(j, struct response, save);
     a->saving = false;
-    if (a->phase == RESPONSE_ENDING && !a->finishing && a->conversation == NULL &&
-        !timer_armed(&a->timer))
-        response_free(a); // its end was saved before this
+    if (a->phase == RESPONSE_ENDING)
+        response_settle(a);
     else if (a->phase == RESPONSE_GIVEN)
         response_save_later(a);
 }
@@ -172,7 +171,26 @@ static void finish_done(struct store_job *j)
     a->finishing = false;
     if (j->result != SQL_OK)
         timer_arm(a->at->loop, &a->timer, RETRY_MS); // what was said is kept until it can be stored
-    response_end_saved(a);
+    response_end_saved(a, j->result);
+}
+
+static enum sql_result forget_run(struct store_job *j, struct sql *db)
+{
+    return rows_forget(db, container_of(j, struct response, forget)->id);
+}
+
+/* When it fails the channel is told once more after the next start: of the same message. */
+static void forget_done(struct store_job *j)
+{
+    struct response *a = container_of(j, struct response, forget);
+    a->forgetting = false;
+    response_settle(a);
+}
+
+void response_forget(struct response *a)
+{
+    a->forgetting = true;
+    job_start(a, &a->forget, false, forget_run, forget_done);
 }
 
 void response_save_end(struct response *a)

@@ -15,6 +15,7 @@ struct doing {
     chat_done_fn *done; // NULL: answered
     void *ctx;
     bool wait;
+    uint32_t cancelled_already;
     struct buf head; // of SEND's answer, up to the answer's row
 };
 
@@ -101,7 +102,7 @@ static void cancelled(void *ctx, uint32_t count)
     struct doing *d = ctx;
     char at[64];
     struct buf b = buf_on(at, sizeof(at));
-    MUST(buf_add_format(&b, "{\"cancelled\":%u}", count));
+    MUST(buf_add_format(&b, "{\"cancelled\":%u}", count + d->cancelled_already));
     doing_answer(d, ERR_OK, buf_str(&b));
     doing_free(d);
 }
@@ -156,6 +157,7 @@ bool chat_do(struct chat *c, struct hub *hub, const struct chat_ask *ask, chat_d
     if (ok) {
         d->done = done;
         d->ctx = ctx;
+        d->cancelled_already = ask->fields->cancelled_already;
     }
     if (ok && ask->verb == CHAT_VERB_SEND)
         ok = question_send(c, hub, ask, d);

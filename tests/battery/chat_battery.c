@@ -101,6 +101,7 @@ static void finish(const char *tenant, int64_t conversation, int64_t id, const c
     m.tokens = 12;
     m.updated_ms = 5000 + id;
     ok(rows_finish(db, str_from(tenant), &m));
+    ok(rows_forget(db, id));
 }
 
 static bool note_ids(void *ctx, const struct chat_message *m)
