@@ -4,6 +4,7 @@
  * Why it exists: every page and every back end can talk to the model as one application's socket
  * does, and hear the answer on the conversation's channel by whatever dialect it speaks.
  */
+#include "api/chat_stream.h"
 #include "api/openai.h"
 #include "api/rest.h"
 #include "chat/verbs.h"
@@ -119,11 +120,6 @@ static bool may_follow(struct http_request *r, const struct chat_request *q, int
 
 /* ---- asking ---- */
 
-static unsigned status_of(enum err err)
-{
-    return err == ERR_TOO_MANY_REQUESTS || err == ERR_NOT_AVAILABLE ? 503 : err_http_status(err);
-}
-
 static void done(void *ctx, enum err err, struct str text)
 {
     struct waiting *w = ctx;
@@ -133,7 +129,8 @@ static void done(void *ctx, enum err err, struct str text)
     if (r != NULL && err == ERR_OK)
         http_reply(r, w->status, STR("application/json"), text, STR_NONE);
     else if (r != NULL)
-        http_reply_error(r, status_of(err), err_code(err), text.n > 0 ? text : err_message(err));
+        http_reply_error(r, chat_status_of(err), err_code(err),
+                         text.n > 0 ? text : err_message(err));
     free(w);
 }
 
@@ -146,6 +143,11 @@ static void ask(struct http_request *r, struct chat_request *q, enum chat_verb v
     struct buf why = buf_on(why_at, sizeof(why_at));
     if (!chat_ask_check(api->chat, &a, &why)) {
         http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&why));
+        return;
+    }
+    if (verb == CHAT_VERB_SEND && q->fields.stream) {
+        struct chat_question question = chat_ask_question(&a);
+        chat_stream_start(r, api, hub_of(r), &question);
         return;
     }
     struct waiting *w = waiting_make(r, status);

@@ -80,19 +80,23 @@ static void ended(void *ctx, const struct chat_end *end)
 
 static const struct chat_asker_ops asker_ops = {accepted, NULL, ended};
 
+struct chat_question chat_ask_question(const struct chat_ask *ask)
+{
+    const struct chat_fields *f = ask->fields;
+    return (struct chat_question){.tenant = ask->tenant,
+                                  .conversation = f->conversation,
+                                  .text = f->message,
+                                  .form = CHAT_PLAIN,
+                                  .request = chat_fields_settings(f),
+                                  .endpoint = llm_settings_none()};
+}
+
 static bool question_send(struct chat *c, struct hub *hub, const struct chat_ask *ask,
                           struct doing *d)
 {
-    const struct chat_fields *f = ask->fields;
-    d->wait = f->wait;
-    return chat_send(c, hub,
-                     &(struct chat_question){.tenant = ask->tenant,
-                                             .conversation = f->conversation,
-                                             .text = f->message,
-                                             .form = CHAT_PLAIN,
-                                             .request = chat_fields_settings(f),
-                                             .endpoint = llm_settings_none()},
-                     &asker_ops, d) != NULL;
+    struct chat_question q = chat_ask_question(ask);
+    d->wait = ask->fields->wait;
+    return chat_send(c, hub, &q, &asker_ops, d) != NULL;
 }
 
 /* ---- the rest ---- */

@@ -447,6 +447,38 @@ def test_a_question_over_http(chat, upstream):
                         "tokens", "created_at", "updated_at"}
 
 
+def test_a_stream_over_http(chat, upstream):
+    import urllib.request
+    server = chat("gate?n=3")
+    body = json.dumps({"message": "a", "stream": True}).encode()
+    stream = urllib.request.urlopen(urllib.request.Request(server.url + "/api/chat", body), timeout=60)
+    assert stream.headers["Content-Type"].startswith("text/event-stream")
+    upstream.release(3)
+    events = [dict(line.split(": ", 1) for line in event.splitlines())
+              for event in stream.read().decode().split("\n\n") if event.startswith("event")]
+    rows = [json.loads(e["data"]) for e in events]
+    assert [e["event"] for e in events] == ["chat:message"] * 2 + ["chat:append"] * 3 + ["chat:message"]
+    assert [r["role"] for r in (rows[0], rows[1])] == ["user", "assistant"]
+    assert [r["seq"] for r in rows[2:5]] == [1, 2, 3]
+    assert "".join(r["text"] for r in rows[2:5]) == rows[5]["content"] == text(3)
+    assert rows[5] == messages(server, 1)[1] and rows[5]["state"] == "complete"
+
+
+def test_a_stream_whose_reader_leaves(chat, upstream):
+    import http.client
+    server = chat("gate?n=3")
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    c.request("POST", "/api/chat", json.dumps({"message": "a", "stream": True}))
+    assert c.getresponse().status == 200
+    c.close()
+    upstream.release(3)
+    end = time.monotonic() + 60
+    while messages(server, 1)[1]["state"] != "complete":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    api(server, "/api/chat", {"message": "", "stream": True}, 400)
+
+
 def test_settings_narrow_down(chat, upstream):
     server = chat("words?n=1&usage=1", llm=', system_prompt: "of the server", temperature: 0.3')
     made = api(server, "/api/chat/conversations",
