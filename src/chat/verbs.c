@@ -88,7 +88,7 @@ struct chat_question chat_ask_question(const struct chat_ask *ask)
                                   .text = f->message,
                                   .form = CHAT_PLAIN,
                                   .request = chat_fields_settings(f),
-                                  .endpoint = llm_settings_none()};
+                                  .endpoint = ask->endpoint};
 }
 
 static bool question_send(struct chat *c, struct hub *hub, const struct chat_ask *ask,

@@ -28,6 +28,7 @@ struct chat_ask {
     enum chat_verb verb;
     struct str tenant;
     const struct chat_fields *fields; // conversation and so on
+    struct llm_settings endpoint;     // of SEND: how the model is asked where it came in
 };
 
 /* text: JSON, or with an error why, for people (may be ""). */

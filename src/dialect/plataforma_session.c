@@ -346,12 +346,21 @@ static const struct encoding *ops_encoding(struct session *s)
                                   : NULL;
 }
 
+/* They were counted when they were encoded. */
+static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
+                       size_t count)
+{
+    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
+                      ws_session_send);
+}
+
 static void ops_subscribed(struct session *s, struct subscription *sub, const struct answer *a)
 {
     struct plat_session *ps = session_from(s);
-    (void)a;
-    if (ps->member != NULL)
-        extra_begin(ps, sub);
+    if (ps->member == NULL)
+        return;
+    extra_begin(ps, sub);
+    ops_resync(s, sub, a->publications, a->publication_count);
 }
 
 static bool seat_is_in(const struct plat_seat *seat, struct str channel)
@@ -376,14 +385,6 @@ static void ops_unsubscribed(struct session *s, struct str channel, unsigned cod
         else
             at = &(*at)->next;
     }
-}
-
-/* They were counted when they were encoded. */
-static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
-                       size_t count)
-{
-    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
-                      ws_session_send);
 }
 
 const struct ws_kind plat_session_kind = {
