@@ -18,7 +18,16 @@ struct metrics_loop {
     struct histogram publish_to_write;    // seconds; filled by metrics_observe()
 };
 
+/* Lines of a service, written behind the server's own; ctx is the service's. */
+struct metrics_part {
+    void (*write)(struct buf *page, const void *ctx);
+    const void *ctx;
+};
+enum { METRICS_PARTS_MAX = 16 };
+
 struct metrics_source {
+    struct metrics_part parts[METRICS_PARTS_MAX];
+    unsigned part_count;
     const struct node *node;
     struct metrics_loop *loops;
     unsigned loop_count;
@@ -35,6 +44,19 @@ struct metrics_source {
 void metrics_loop_init(struct metrics_loop *m);
 /* For flusher.observe_latency; ctx: the struct metrics_loop. */
 void metrics_observe(void *ctx, uint64_t ns);
+
+/* Before the loops run. */
+void metrics_add_part(struct metrics_source *source, const struct metrics_part *part);
+/* For those lines. */
+void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v);
+void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v);
+/* The lines about the lines, then one for each label's value. */
+void metrics_put_head(struct buf *page, const char *name, const char *type, const char *help);
+void metrics_put_labelled(struct buf *page, const char *name, const char *label, const char *value,
+                          uint64_t v);
+/* unit: of the histogram's bounds, in seconds. */
+void metrics_put_seconds(struct buf *page, const char *name, const char *help,
+                         const struct histogram *h, double unit);
 
 /* /metrics */
 bool metrics_routes(struct http_router *rt, const struct metrics_source *source);
