@@ -5,6 +5,7 @@
 #include "app/server.h"
 
 #include "api/openai.h"
+#include "base/must.h"
 #include "llm/llm.h"
 #include "metrics/metrics.h"
 
@@ -35,7 +36,7 @@ static void put_ends(struct buf *b, const struct llm_stats *s)
     metrics_put_counter(b, "recado_llm_retries_total", "Asks that were tried again.", s->retries);
 }
 
-static void put_figures(struct buf *b, const void *ctx)
+static void put_figures(void *ctx, struct buf *b)
 {
     struct llm_stats s;
     llm_read_stats(ctx, &s);
@@ -57,8 +58,10 @@ static bool make(struct server *s, struct buf *ret_why)
         return false;
     }
     s->api.llm = s->llm;
-    if (s->llm != NULL)
-        metrics_add_part(&s->figures, &(struct metrics_part){put_figures, s->llm});
+    if (s->llm == NULL)
+        return true;
+    MUST(s->figures.more_count < METRICS_MORE_MAX);
+    s->figures.more[s->figures.more_count++] = (struct metrics_more){put_figures, s->llm};
     return true;
 }
 

@@ -21,7 +21,9 @@
 
 struct endpoint;
 struct http_client;
+struct ledger;
 struct monitor;
+struct chat;
 
 /* A further path of a dialect. */
 struct dialect_route {
@@ -74,6 +76,8 @@ struct endpoint {
     const struct dialect_options *options;
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
+    struct ledger *ledger;              // of runs; NULL: none
+    struct chat *chat;                  // conversations with a model; NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;

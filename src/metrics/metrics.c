@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/must.h"
 #include "http/client.h"
 #include "loop/loop.h"
 
@@ -365,16 +364,10 @@ static void route_metrics(struct http_request *r)
     put_http(&page, src);
     put_loops(&page, src);
     put_calls(&page, src);
-    for (unsigned i = 0; i < src->part_count; i++)
-        src->parts[i].write(&page, src->parts[i].ctx);
+    for (unsigned i = 0; i < src->more_count; i++)
+        src->more[i].put(src->more[i].ctx, &page);
     http_reply(r, 200, STR("text/plain; version=0.0.4; charset=utf-8"), buf_str(&page), STR_NONE);
     buf_fini(&page);
-}
-
-void metrics_add_part(struct metrics_source *source, const struct metrics_part *part)
-{
-    MUST(source->part_count < METRICS_PARTS_MAX);
-    source->parts[source->part_count++] = *part;
 }
 
 bool metrics_routes(struct http_router *rt, const struct metrics_source *source)

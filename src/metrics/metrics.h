@@ -18,16 +18,14 @@ struct metrics_loop {
     struct histogram publish_to_write;    // seconds; filled by metrics_observe()
 };
 
-/* Lines of a service, written behind the server's own; ctx is the service's. */
-struct metrics_part {
-    void (*write)(struct buf *page, const void *ctx);
-    const void *ctx;
+/* What a service shows beside that. */
+enum { METRICS_MORE_MAX = 16 };
+struct metrics_more {
+    void (*put)(void *ctx, struct buf *page);
+    void *ctx;
 };
-enum { METRICS_PARTS_MAX = 16 };
 
 struct metrics_source {
-    struct metrics_part parts[METRICS_PARTS_MAX];
-    unsigned part_count;
     const struct node *node;
     struct metrics_loop *loops;
     unsigned loop_count;
@@ -38,16 +36,11 @@ struct metrics_source {
     atomic_bool bus_ok;
     _Atomic uint64_t refused_connections; // over a limit
     uint64_t connections_max;
+    struct metrics_more more[METRICS_MORE_MAX]; // before the loops run
+    unsigned more_count;
 };
 
-/* Before anything else is done with it. */
-void metrics_loop_init(struct metrics_loop *m);
-/* For flusher.observe_latency; ctx: the struct metrics_loop. */
-void metrics_observe(void *ctx, uint64_t ns);
-
-/* Before the loops run. */
-void metrics_add_part(struct metrics_source *source, const struct metrics_part *part);
-/* For those lines. */
+/* Lines of the page, for those. */
 void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v);
 void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v);
 /* The lines about the lines, then one for each label's value. */
@@ -57,6 +50,11 @@ void metrics_put_labelled(struct buf *page, const char *name, const char *label,
 /* unit: of the histogram's bounds, in seconds. */
 void metrics_put_seconds(struct buf *page, const char *name, const char *help,
                          const struct histogram *h, double unit);
+
+/* Before anything else is done with it. */
+void metrics_loop_init(struct metrics_loop *m);
+/* For flusher.observe_latency; ctx: the struct metrics_loop. */
+void metrics_observe(void *ctx, uint64_t ns);
 
 /* /metrics */
 bool metrics_routes(struct http_router *rt, const struct metrics_source *source);

@@ -425,6 +425,37 @@ def test_what_is_no_answer_is_no_message(server, upstream):
     assert history(server, "answer:none") == []
 
 
+def cancel(server, channel, expected, tenant="default"):
+    status, _, answer = server.post("/api/chat/cancel", {"channel": channel, "tenant": tenant})
+    assert status == 200 and json.loads(answer) == {"cancelled": expected}, answer
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_cancels_keeps_what_was_said(server, upstream, stream):
+    wire = http.client.HTTPConnection(server.address, timeout=60)
+    wire.request("POST", "/v1/chat/completions", asked("gate?n=8", stream),
+                 {**TYPE, "X-Recado-Channel": "answer:1"})
+    upstream.release(3)
+    if stream:
+        answer, said = wire.getresponse(), b""
+        while said.count(b'"content"') < 4:
+            said += answer.read1()
+    upstream.wait(lambda u: u.under_way == 1)
+    cancel(server, "answer:2", 0)
+    cancel(server, "answer:1", 0, tenant="other")
+    cancel(server, "answer:1", 1)
+    upstream.wait(lambda u: u.cancelled == 1)
+    if stream:
+        assert b'"code":"cancelled"' in answer.read()
+        until("the message ends", lambda: history(server, "answer:1"))
+        [kept] = history(server, "answer:1")
+        assert kept["state"] == "cancelled" and kept["content"] == text(3)
+    else:
+        assert json.loads(wire.getresponse().read())["error"]["code"] == "cancelled"
+        assert history(server, "answer:1") == []  # nothing had been said
+    cancel(server, "answer:1", 0)
+
+
 def test_a_server_that_ends_keeps_what_was_said(start_recado, upstream):
     settings = "  kept: { history: 10, durable: true }\nshutdown: { drain: 300ms }\n"
     server = start_recado(config(upstream, settings))
