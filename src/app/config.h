@@ -145,6 +145,18 @@ struct config {
     } chat;
     uint32_t monitor_interval_ms;
     struct {
+        uint32_t max, timeout_ms, answer_max_bytes;
+    } schedules;
+    struct {
+        uint32_t keep;
+        uint64_t keep_max_bytes;
+        bool own; // Recado's own lines are among them
+    } logs;
+    struct {
+        uint64_t keep_ms;
+        uint32_t max, queue_max;
+    } runs;
+    struct {
         struct socketio_options socketio;
         struct conductor_options conductor;
     } dialects;

@@ -58,6 +58,7 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->monitor = s->monitor;
     e->chat = s->api.chat;
     e->llm = llm_settings_none();
+    e->ledger = s->ledger;
 }
 
 /* What single dialects are told; the configuration of birth outlives them. */

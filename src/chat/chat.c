@@ -127,7 +127,7 @@ static enum sql_result starting_run(struct store_job *j, struct sql *db)
 {
     struct starting *s = container_of(j, struct starting, job);
     int64_t last_id;
-    enum sql_result r = rows_last_id(db, &last_id);
+    enum sql_result r = chat_rows_last_id(db, &last_id);
     if (r == SQL_OK)
         atomic_store(&s->chat->last_id, last_id);
     if (!s->told && (r == SQL_OK || s->tries++ > 0)) { // a connection may have to be made again
@@ -221,11 +221,11 @@ static enum sql_result left_run(struct store_job *j, struct sql *db)
 {
     struct left *l = container_of(j, struct left, job);
     left_clear(l); // it may run again
-    enum sql_result r = rows_open(db, l->chat->left_up_to, LEFT_MAX, left_found, l);
+    enum sql_result r = chat_rows_open(db, l->chat->left_up_to, LEFT_MAX, left_found, l);
     for (size_t i = 0; i < l->count && r == SQL_OK; i++)
-        r = rows_finish(db, l->rows[i]->tenant, &l->rows[i]->message);
+        r = chat_rows_finish(db, l->rows[i]->tenant, &l->rows[i]->message);
     for (size_t i = 0; i < l->count && r == SQL_OK; i++)
-        r = rows_forget(db, l->rows[i]->message.id);
+        r = chat_rows_forget(db, l->rows[i]->message.id);
     return r;
 }
 

@@ -237,7 +237,7 @@ static void response_end(struct response *a, enum record_state state)
 static void response_fail(struct response *a, enum err err, struct str why)
 {
     struct buf b = buf_on(a->why, sizeof(a->why) - 1);
-    struct str cut = why.n < sizeof(a->why) ? why : rows_excerpt(why);
+    struct str cut = why.n < sizeof(a->why) ? why : chat_rows_excerpt(why);
     buf_add(&b, cut);
     a->err = err;
     response_end(a, RECORD_FAILED);

@@ -36,7 +36,7 @@ static enum sql_result accept_run(struct store_job *j, struct sql *db)
 {
     const struct response *a = container_of(j, struct response, accept);
     struct chat_message question = question_message(a), answer = response_message(a);
-    return rows_accept(db, a->tenant, &question, &answer);
+    return chat_rows_accept(db, a->tenant, &question, &answer);
 }
 
 static void accept_done(struct store_job *j)
@@ -84,10 +84,10 @@ static enum sql_result read_run(struct store_job *j, struct sql *db)
     a->own = llm_settings_none();
     said_drop(&a->said); // it may run again
     a->said_bytes = 0;
-    enum sql_result r = rows_conversation(db, a->tenant, a->conversation_id, own_settings, a);
+    enum sql_result r = chat_rows_conversation(db, a->tenant, a->conversation_id, own_settings, a);
     if (r == SQL_OK)
-        r = rows_context(db, a->tenant, a->conversation_id, a->question_id,
-                         a->at->chat->options.context_count, said_before, a);
+        r = chat_rows_context(db, a->tenant, a->conversation_id, a->question_id,
+                              a->at->chat->options.context_count, said_before, a);
     return r;
 }
 
@@ -106,7 +106,7 @@ void response_read_context(struct response *a)
 static enum sql_result save_run(struct store_job *j, struct sql *db)
 {
     const struct response *a = container_of(j, struct response, save);
-    return rows_save(db, a->id, buf_str(&a->saving_text), a->saved_ms);
+    return chat_rows_save(db, a->id, buf_str(&a->saving_text), a->saved_ms);
 }
 
 static void save_done(struct store_job *j)
@@ -162,7 +162,7 @@ static enum sql_result finish_run(struct store_job *j, struct sql *db)
 {
     const struct response *a = container_of(j, struct response, finish);
     struct chat_message m = response_message(a);
-    return rows_finish(db, a->tenant, &m);
+    return chat_rows_finish(db, a->tenant, &m);
 }
 
 static void finish_done(struct store_job *j)
@@ -176,7 +176,7 @@ static void finish_done(struct store_job *j)
 
 static enum sql_result forget_run(struct store_job *j, struct sql *db)
 {
-    return rows_forget(db, container_of(j, struct response, forget)->id);
+    return chat_rows_forget(db, container_of(j, struct response, forget)->id);
 }
 
 /* When it fails the channel is told once more after the next start: of the same message. */

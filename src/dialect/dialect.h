@@ -21,6 +21,7 @@
 
 struct endpoint;
 struct http_client;
+struct ledger;
 struct monitor;
 struct chat;
 
@@ -75,6 +76,7 @@ struct endpoint {
     const struct dialect_options *options;
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
+    struct ledger *ledger;              // of runs; NULL: none
     struct chat *chat;                  // conversations with a model; NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
