@@ -174,7 +174,7 @@ static bool hears_already(const struct plat_session *ps, struct str channel)
     return ps->member->kind == PLAT_NOTIFICATIONS && str_starts(channel, PLAT_PREFIX);
 }
 
-static void extra_begin(struct plat_session *ps, struct subscription *sub)
+static bool extra_begin(struct plat_session *ps, struct subscription *sub)
 {
     struct str channel = subscription_channel(sub);
     struct plat_extra *x = NULL;
@@ -182,17 +182,18 @@ static void extra_begin(struct plat_session *ps, struct subscription *sub)
         x = calloc(1, sizeof(*x));
     if (x == NULL) {
         hub_unsubscribe(sub);
-        return;
+        return false;
     }
     x->seat.session = ps;
     if (!plat_seat_take(&x->seat, channel)) {
         free(x);
         hub_unsubscribe(sub);
-        return;
+        return false;
     }
     x->seat.sub = sub;
     x->next = ps->extras;
     ps->extras = x;
+    return true;
 }
 
 /* ---- a newer connection has its place ---- */
@@ -357,10 +358,8 @@ static void ops_resync(struct session *s, struct subscription *sub, struct publi
 static void ops_subscribed(struct session *s, struct subscription *sub, const struct answer *a)
 {
     struct plat_session *ps = session_from(s);
-    if (ps->member == NULL)
-        return;
-    extra_begin(ps, sub);
-    ops_resync(s, sub, a->publications, a->publication_count);
+    if (ps->member != NULL && extra_begin(ps, sub))
+        ops_resync(s, sub, a->publications, a->publication_count);
 }
 
 static bool seat_is_in(const struct plat_seat *seat, struct str channel)
