@@ -221,7 +221,8 @@ enum sql_result chat_rows_messages(struct sql *db, const struct chat_lookup *l, 
     if (spoken)
         return RUN(db,
                    "SELECT " MESSAGE_COLUMNS " FROM recado_messages WHERE tenant = ? AND"
-                   " conversation = ? AND id < ? AND content <> '' ORDER BY id DESC LIMIT ?",
+                   " conversation = ? AND id < ? AND content <> '' AND state <> 'streaming'"
+                   " ORDER BY id DESC LIMIT ?",
                    message_row, &reader, tenant, id, sql_int(before), sql_int(limit));
     return RUN(db,
                "SELECT " MESSAGE_COLUMNS " FROM recado_messages WHERE tenant = ? AND"

@@ -42,7 +42,8 @@ struct chat_conversation {
 };
 typedef bool rows_conversation_fn(void *ctx, const struct chat_conversation *c);
 
-/* The newest with id < before (0: of all), newest first. spoken: without answers that say nothing.
+/* The newest with id < before (0: of all), newest first. spoken: without answers that are under
+ * way, or say nothing.
  */
 enum sql_result chat_rows_messages(struct sql *db, const struct chat_lookup *l, int64_t limit,
                                    bool spoken, rows_message_fn *each, void *ctx);

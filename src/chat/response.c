@@ -305,12 +305,27 @@ void response_settle(struct response *a)
     response_free(a);
 }
 
-static void record_ended(void *ctx, const struct answer *told)
+static void published(void *ctx, const struct answer *told)
 {
     struct response *a = ctx;
     a->record_done = true;
     a->record_kept = told->err == ERR_OK;
     response_settle(a);
+}
+
+/* Without a record its end is a message as any other. */
+static void response_publish(struct response *a)
+{
+    struct chat_message m = response_message(a);
+    chat_publish(a->at->hub, a->tenant, &m, published, a);
+}
+
+static void record_ended(void *ctx, const struct answer *told)
+{
+    if (told->err == ERR_NOT_AVAILABLE) // too many of the channel were open already
+        response_publish(ctx);
+    else
+        published(ctx, told);
 }
 
 /* Whoever hears of the end finds the row as it says. */
@@ -319,12 +334,13 @@ static void response_close_record(struct response *a)
     char at[4096];
     struct buf tail = buf_on(at, sizeof(at));
     struct chat_message m = response_message(a);
+    if (a->record == NULL) {
+        response_publish(a);
+        return;
+    }
     if (!chat_record_tail_write(&tail, &m))
         buf_clear(&tail);
-    if (a->record != NULL)
-        record_finish(&a->record, a->state, buf_str(&tail), record_ended, a);
-    else
-        chat_publish(a->at->hub, a->tenant, &m, record_ended, a);
+    record_finish(&a->record, a->state, buf_str(&tail), record_ended, a);
 }
 
 void response_end_saved(struct response *a, enum sql_result r)

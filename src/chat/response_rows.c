@@ -7,6 +7,8 @@
 #include "chat/chat_priv.h"
 
 enum { SAVE_MS = 1000, SAVE_BYTES = 4096, RETRY_MS = 1000 };
+/* A text is written whole: for each so many bytes of it the next time is a second later. */
+enum { SAVE_SLOWER_BYTES = 16384 };
 
 static void job_start(struct response *a, struct store_job *j, bool reads,
                       enum sql_result (*run)(struct store_job *j, struct sql *db),
@@ -152,7 +154,8 @@ void response_save_later(struct response *a)
         timer_cancel(&a->timer);
         save_now(a);
     } else if (!timer_armed(&a->timer)) {
-        timer_arm(a->at->loop, &a->timer, SAVE_MS);
+        timer_arm(a->at->loop, &a->timer,
+                  SAVE_MS * (1 + (uint64_t)a->saved_bytes / SAVE_SLOWER_BYTES));
     }
 }
 

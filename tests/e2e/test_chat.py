@@ -766,6 +766,19 @@ async def test_a_restart_keeps_the_history(chat):
     assert await history(server) == before and before[-1] == frames[-1]["data"]
 
 
+def test_many_questions_of_one_conversation(chat, upstream):
+    """More than a channel has messages that are being written: the others come when they have ended."""
+    server = chat("gate?n=1", "chat: {queue_max: 40}")
+    made = [api(server, "/api/chat", {"message": str(i)}, 202)["answer"]["id"] for i in range(20)]
+    upstream.release(20)
+    until(lambda: [m["state"] for m in messages(server, 1)] == ["complete"] * 40)
+    until(lambda: len(server.api("history", {"channel": "chat:1", "limit": 100})["result"]
+                      ["publications"]) == 40)
+    kept = server.api("history", {"channel": "chat:1", "limit": 100})["result"]["publications"]
+    assert [p["data"]["id"] for p in kept if p["data"]["role"] == "assistant"] == made
+    assert upstream.under_way_max == 1
+
+
 def test_many_conversations_at_once(chat, upstream):
     server = chat("words?n=20&delay=0.01")
     answers = {}
