@@ -5,11 +5,13 @@
  * has to do with a tenant's council opens a tap, on his loop: what he does next on that loop
  * (follow the channel, publish to it, read its history) comes to the channel's home behind it. What
  * was published before is recalled once from the channel's history: it closes the gap, and what
- * comes by both ways is known by its address.
+ * comes by both ways is known by its address. What an earlier run of the server has heard is in the
+ * ledger, and stands before all that.
  *
  * Always true with the lock free: the ring is in the channel's order.
  */
 #include "dialect/conductor_priv.h"
+#include "runs/ledger.h"
 
 struct council_record {
     struct tap tap;
@@ -111,6 +113,10 @@ void council_record_drop(struct council_record *rec)
 /* ---- what was published before anybody listened ---- */
 
 struct recall {
+    struct run_query query;
+    struct hub *hub;
+    struct publication *kept[RECENT_MAX]; // of the ledger, the newest first
+    uint32_t kept_count;
     struct conductor *conductor;
     recalled_fn *done; // NULL: nobody waits
     void *ctx;
@@ -157,20 +163,88 @@ static void record_merge(struct council_record *rec, const struct answer *a)
     }
 }
 
+/* One that the ledger has written down while the record heard it. */
+static bool record_knows(const struct council_record *rec, const struct publication *p)
+{
+    for (uint32_t i = 0; i < rec->count; i++) {
+        const struct publication *other = rec->ring[(rec->head + i) % RECENT_MAX];
+        if (other->time_ms == p->time_ms && str_eq(other->type, p->type) &&
+            str_eq(other->data, p->data))
+            return true;
+    }
+    return false;
+}
+
+static void record_add_kept(struct council_record *rec, const struct recall *rc)
+{
+    int64_t oldest_ms = rec->count > 0 ? rec->ring[rec->head]->time_ms : INT64_MAX;
+    for (uint32_t i = 0; i < rc->kept_count; i++) {
+        struct publication *p = rc->kept[i];
+        if (p->time_ms > oldest_ms || record_knows(rec, p))
+            continue;
+        if (rec->count == RECENT_MAX || rec->bytes + p->data.n > RECENT_MAX_BYTES)
+            return;
+        record_insert(rec, p);
+    }
+}
+
+static void recall_end(struct recall *rc)
+{
+    struct conductor *c = rc->conductor;
+    pthread_mutex_lock(&c->lock);
+    const struct council *cc = council_find(c, rc->tenant);
+    if (cc != NULL && cc->record != NULL && !cc->record->recalled) {
+        record_add_kept(cc->record, rc);
+        cc->record->recalled = true;
+    }
+    pthread_mutex_unlock(&c->lock);
+    for (uint32_t i = 0; i < rc->kept_count; i++)
+        publication_unref(rc->kept[i]);
+    if (rc->done != NULL)
+        rc->done(rc->ctx);
+    run_query_fini(&rc->query);
+    free(rc);
+}
+
+static void kept_found(struct run_query *q, struct str type, struct str data, int64_t time_ms)
+{
+    struct recall *rc = q->ctx;
+    struct publication *p =
+        rc->kept_count < RECENT_MAX
+            ? publication_make(&(struct publication_parts){
+                  .kind = EVENT_PUBLICATION, .type = type, .data = data, .time_ms = time_ms})
+            : NULL;
+    if (p != NULL)
+        rc->kept[rc->kept_count++] = p;
+}
+
+/* Without the store there is what there is. */
+static void kept_answered(struct run_query *q, bool ok)
+{
+    (void)ok;
+    recall_end(q->ctx);
+}
+
 static void recalled(void *ctx, const struct answer *a)
 {
     struct recall *rc = ctx;
     struct conductor *c = rc->conductor;
+    struct ledger *ledger = c->endpoint->ledger;
     pthread_mutex_lock(&c->lock);
     const struct council *cc = council_find(c, rc->tenant);
-    if (cc != NULL && cc->record != NULL) {
+    if (cc != NULL && cc->record != NULL)
         record_merge(cc->record, a);
-        cc->record->recalled = true;
-    }
     pthread_mutex_unlock(&c->lock);
-    if (rc->done != NULL)
-        rc->done(rc->ctx);
-    free(rc);
+    if (ledger == NULL) {
+        recall_end(rc);
+        return;
+    }
+    run_filter_init(&rc->query.filter, rc->tenant);
+    rc->query.wants = WANT_KEPT;
+    rc->query.kept = kept_found;
+    rc->query.done = kept_answered;
+    rc->query.ctx = rc;
+    run_query(ledger, hub_loop(rc->hub), &rc->query);
 }
 
 /* NULL: it has been done, or cannot be. */
@@ -180,7 +254,7 @@ static struct recall *recall_make(struct conductor *c, struct str tenant)
     const struct council *cc = council_find(c, tenant);
     bool wanted = cc != NULL && cc->record != NULL && !cc->record->recalled;
     pthread_mutex_unlock(&c->lock);
-    struct recall *rc = wanted ? malloc(sizeof(*rc) + tenant.n) : NULL;
+    struct recall *rc = wanted ? calloc(1, sizeof(*rc) + tenant.n) : NULL;
     if (rc == NULL)
         return NULL;
     char *at = rc->bytes;
@@ -198,6 +272,7 @@ void council_record_recall(struct conductor *c, struct hub *hub, struct str tena
             done(ctx);
         return;
     }
+    rc->hub = hub;
     rc->done = done;
     rc->ctx = ctx;
     hub_history(hub,
