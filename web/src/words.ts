@@ -1,6 +1,9 @@
 // Every text of the page, in both languages; the compiler sees to it that none is missing.
 
+import { enPages, ptPages } from './words_pages';
+
 export const en = {
+  ...enPages,
   skip: 'Skip to content',
   navMain: 'Main',
   overview: 'Overview',
@@ -141,6 +144,7 @@ export const en = {
 export type Word = keyof typeof en;
 
 export const pt: Record<Word, string> = {
+  ...ptPages,
   skip: 'Ir para o conteúdo',
   navMain: 'Principal',
   overview: 'Visão geral',
