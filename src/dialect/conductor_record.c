@@ -115,8 +115,7 @@ void council_record_drop(struct council_record *rec)
 struct recall {
     struct run_query query;
     struct hub *hub;
-    struct publication *kept[RECENT_MAX]; // of the ledger, the newest first
-    uint32_t kept_count;
+    struct buf kept; // of the ledger, the newest first: struct kept and its strings
     struct conductor *conductor;
     recalled_fn *done; // NULL: nobody waits
     void *ctx;
@@ -175,17 +174,52 @@ static bool record_knows(const struct council_record *rec, const struct publicat
     return false;
 }
 
-static void record_add_kept(struct council_record *rec, const struct recall *rc)
+/* An older one than all that are there. False: there is no room for more. */
+static bool record_add_older(struct council_record *rec, const struct publication_parts *parts)
 {
+    if (rec->count == RECENT_MAX || rec->bytes + parts->data.n > RECENT_MAX_BYTES)
+        return false;
+    struct publication *p = publication_make(parts);
+    if (p == NULL)
+        return false;
     int64_t oldest_ms = rec->count > 0 ? rec->ring[rec->head]->time_ms : INT64_MAX;
-    for (uint32_t i = 0; i < rc->kept_count; i++) {
-        struct publication *p = rc->kept[i];
-        if (p->time_ms > oldest_ms || record_knows(rec, p))
-            continue;
-        if (rec->count == RECENT_MAX || rec->bytes + p->data.n > RECENT_MAX_BYTES)
-            return;
+    if (p->time_ms <= oldest_ms && !record_knows(rec, p))
         record_insert(rec, p);
+    publication_unref(p);
+    return true;
+}
+
+/* How the store's thread hands them over: it makes no publications, whose memory would be its own.
+ */
+struct kept {
+    int64_t time_ms;
+    size_t type_n, data_n;
+};
+
+static void record_add_kept(struct council_record *rec, struct str rest)
+{
+    struct kept k;
+    bool more = true;
+    while (more && rest.n >= sizeof(k)) {
+        memcpy(&k, rest.p, sizeof(k));
+        rest = str_skip(rest, sizeof(k));
+        struct publication_parts parts = {.kind = EVENT_PUBLICATION,
+                                          .type = {rest.p, k.type_n},
+                                          .data = {rest.p + k.type_n, k.data_n},
+                                          .time_ms = k.time_ms};
+        rest = str_skip(rest, k.type_n + k.data_n);
+        more = record_add_older(rec, &parts);
     }
+}
+
+static void kept_found(struct run_query *q, struct str type, struct str data, int64_t time_ms)
+{
+    struct recall *rc = q->ctx;
+    struct kept k = {time_ms, type.n, data.n};
+    size_t before = rc->kept.len;
+    if (!buf_add(&rc->kept, (struct str){(const char *)&k, sizeof(k)}) ||
+        !buf_add(&rc->kept, type) || !buf_add(&rc->kept, data))
+        rc->kept.len = before;
 }
 
 static void recall_end(struct recall *rc)
@@ -194,28 +228,15 @@ static void recall_end(struct recall *rc)
     pthread_mutex_lock(&c->lock);
     const struct council *cc = council_find(c, rc->tenant);
     if (cc != NULL && cc->record != NULL && !cc->record->recalled) {
-        record_add_kept(cc->record, rc);
+        record_add_kept(cc->record, buf_str(&rc->kept));
         cc->record->recalled = true;
     }
     pthread_mutex_unlock(&c->lock);
-    for (uint32_t i = 0; i < rc->kept_count; i++)
-        publication_unref(rc->kept[i]);
     if (rc->done != NULL)
         rc->done(rc->ctx);
     run_query_fini(&rc->query);
+    buf_fini(&rc->kept);
     free(rc);
-}
-
-static void kept_found(struct run_query *q, struct str type, struct str data, int64_t time_ms)
-{
-    struct recall *rc = q->ctx;
-    struct publication *p =
-        rc->kept_count < RECENT_MAX
-            ? publication_make(&(struct publication_parts){
-                  .kind = EVENT_PUBLICATION, .type = type, .data = data, .time_ms = time_ms})
-            : NULL;
-    if (p != NULL)
-        rc->kept[rc->kept_count++] = p;
 }
 
 /* Without the store there is what there is. */
@@ -273,6 +294,7 @@ void council_record_recall(struct conductor *c, struct hub *hub, struct str tena
         return;
     }
     rc->hub = hub;
+    buf_init(&rc->kept, 4 * RECENT_MAX_BYTES);
     rc->done = done;
     rc->ctx = ctx;
     hub_history(hub,
