@@ -9,9 +9,15 @@
 
 #include "base/buf.h"
 
+struct endpoint;
+struct http_request;
+
 /* An object whose type is "ping", in valid JSON: the one message that is answered. */
 bool agents_is_ping(struct str message);
 /* {"type":..,"data":..,"timestamp":".."}, in whatever channel. */
 bool agents_event_write(struct buf *out, struct str channel, const struct publication *p);
+
+/* GET /api/agent-tasks/execution-history */
+void agents_history(struct http_request *r, const struct endpoint *e);
 
 #endif
