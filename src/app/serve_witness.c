@@ -7,6 +7,7 @@
 #include "app/server.h"
 
 static const struct witness *const witnesses[] = {
+    &approvals_witness,
     NULL, // the end
 };
 

@@ -191,7 +191,7 @@ static bool route_insides(struct server *s, struct http_router *rt)
 {
     const struct config *c = s->config;
     bool ok = api_routes(rt, &s->api) && health_routes(rt, &s->figures);
-    ok = ok && tasks_routes(rt, &s->api);
+    ok = ok && tasks_routes(rt, &s->api) && approvals_routes(rt, &s->api);
     if (ok && c->metrics_enabled)
         ok = metrics_routes(rt, &s->figures);
     if (ok && c->console_enabled)

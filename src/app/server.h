@@ -119,6 +119,7 @@ struct service {
 extern const struct service figures_service;
 extern const struct service witness_service;
 extern const struct service tasks_service;
+extern const struct service approvals_service;
 
 /* One who looks on at events; a line in serve_witness.c. */
 struct witness {
@@ -131,7 +132,8 @@ struct witness {
 };
 struct desk_event;
 /* For desk_options.publish of services; ctx: the server. */
-void desk_publish(void *ctx, struct str tenant, const struct desk_event *e);
+void desk_publish(void *ctx, const struct desk_event *e);
+extern const struct witness approvals_witness;
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);

@@ -8,6 +8,7 @@ static const struct service *const services[] = {
     &figures_service,
     &witness_service,
     &tasks_service,
+    &approvals_service,
 };
 static const size_t service_count = sizeof(services) / sizeof(services[0]);
 

@@ -18,6 +18,7 @@
 #include "http/http.h"
 #include "hub/hub.h"
 
+struct approvals;
 struct endpoint;
 struct http_client;
 struct monitor;
@@ -73,6 +74,7 @@ struct endpoint {
     const struct dialect_options *options;
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
+    struct approvals *approvals;        // NULL: none are kept
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;

@@ -101,6 +101,6 @@ const struct migration migrations[] = {
      " decided_by {text},"
      " note {text},"
      " PRIMARY KEY (tenant, id),"
-     " UNIQUE (tenant, status, seq)){suffix}"},
+     " UNIQUE (status, tenant, seq)){suffix}"},
 };
 const unsigned migration_count = sizeof(migrations) / sizeof(migrations[0]);
