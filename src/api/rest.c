@@ -43,9 +43,11 @@ static bool verify(struct http_request *r, const struct admission *a, struct str
     return true;
 }
 
-static bool tenant_set(struct http_request *r, const struct api *api, struct str asked,
-                       struct asker *ret)
+bool rest_set_tenant(struct http_request *r, const struct api *api, struct str asked,
+                     struct asker *ret)
 {
+    if (asked.n == 0 && ret->tenant.n > 0)
+        return true;
     struct str own = ret->claims.tenant.n > 0 ? ret->claims.tenant : api->default_tenant;
     if (asked.n == 0)
         asked = own;
@@ -77,10 +79,27 @@ bool rest_admit(struct http_request *r, const struct api *api, struct str tenant
         return http_refuse(r, ERR_UNAUTHORIZED,
                            "unauthorized: an API key is needed, as X-API-Key or as "
                            "Authorization: apikey, or a client's token");
-    if (tenant_set(r, api, tenant, ret))
+    if (rest_set_tenant(r, api, tenant, ret))
         return true;
     asker_fini(ret);
     return false;
+}
+
+bool rest_body_tenant(struct http_request *r, struct str body, char at[256], struct str *ret)
+{
+    struct json j;
+    struct str raw;
+    *ret = STR_NONE;
+    if (json_trim(body).n == 0)
+        return true;
+    json_init(&j, body);
+    if (!json_skip(&j) || !json_end(&j))
+        return rest_refuse_json(r, &j);
+    if (!json_find(body, STR("tenant"), &raw) || raw.p[0] != '"')
+        return true;
+    if (raw.n - 2 <= 256 && json_string_decode((struct str){raw.p + 1, raw.n - 2}, at, 256, ret))
+        return true;
+    return rest_refuse(r, STR("tenant"), "must be at most 255 bytes of printable UTF-8");
 }
 
 void asker_fini(struct asker *a)

@@ -61,14 +61,3 @@ bool rest_path_id(struct http_request *r, struct str text, int64_t *ret)
     http_reply_error(r, 404, 404, STR("the path: no number of a row"));
     return false;
 }
-
-struct str rest_body_tenant(const struct http_request *r, char *at, size_t cap)
-{
-    struct str raw, tenant;
-    struct json j;
-    if (r->body.n == 0 || !json_valid(r->body) || !json_find(r->body, STR("tenant"), &raw))
-        return STR_NONE;
-    json_init(&j, raw);
-    return json_peek(&j) == JSON_STRING && json_read_string(&j, at, cap, &tenant) ? tenant
-                                                                                  : STR_NONE;
-}

@@ -12,7 +12,5 @@
 bool rest_desk_from(struct http_request *r, struct str tenant, struct desk_from *ret);
 /* The number behind a path's slash. False: it is none that a row could have; answered with 404. */
 bool rest_path_id(struct http_request *r, struct str text, int64_t *ret);
-/* The tenant that a body names, or "". */
-struct str rest_body_tenant(const struct http_request *r, char *at, size_t cap);
 
 #endif

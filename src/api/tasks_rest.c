@@ -11,13 +11,16 @@
 static bool admit(struct http_request *r, struct asker *ret)
 {
     const struct api *api = r->route_ctx;
+    struct str tenant = STR_NONE;
     char at[256];
-    if (!rest_admit(r, api, rest_body_tenant(r, at, sizeof(at)), ret))
+    if (!rest_admit(r, api, STR_NONE, ret))
         return false;
-    if (r->body.n <= api->body_max_bytes)
+    if (r->body.n > api->body_max_bytes)
+        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
+                         STR("the request is longer than api.body_max"));
+    else if (r->body.n == 0 ||
+             (rest_body_tenant(r, r->body, at, &tenant) && rest_set_tenant(r, api, tenant, ret)))
         return true;
-    http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                     STR("the request is longer than api.body_max"));
     asker_fini(ret);
     return false;
 }

@@ -57,6 +57,9 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->clients = s->clients;
     e->monitor = s->monitor;
     e->approvals = s->api.approvals;
+    e->chat = s->api.chat;
+    e->llm = llm_settings_none();
+    e->ledger = s->ledger;
 }
 
 /* What single dialects are told; the configuration of birth outlives them. */
@@ -97,6 +100,7 @@ static void endpoint_configure(struct endpoint *e, const struct config_endpoint 
         e->origins = k->origins.items;
         e->origin_count = k->origins.count;
     }
+    e->llm = k->llm;
     if (k->message_max_bytes > 0)
         e->ws.message_max_bytes = k->message_max_bytes;
 }

@@ -61,6 +61,9 @@ struct server {
     struct dialect_options dialect_options;
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
+    struct llm *llm; // NULL: there is no model
+    struct scheduling *scheduling;
+    struct ledger *ledger; // of runs
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -102,8 +105,8 @@ bool storage_open(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);
 
-/* What is served beside the hub: one file of app each, and a line in services.c. Any step may be
- * NULL. */
+/* What is served beside the hub: one file of app each, and a line in services.def. Any step may
+ * be NULL. */
 struct service {
     const char *name;
     /* Hub, store and HTTP clients are there; routes and endpoints will be made from what is put
@@ -116,12 +119,11 @@ struct service {
     /* The loops and the store have ended, the last mails were delivered, the hub is still there. */
     void (*drop)(struct server *s);
 };
-extern const struct service figures_service;
-extern const struct service witness_service;
-extern const struct service tasks_service;
-extern const struct service approvals_service;
+#define SERVICE(name) extern const struct service name##_service;
+#include "app/services.def"
+#undef SERVICE
 
-/* One who looks on at events; a line in serve_witness.c. */
+/* One who looks on at events; a line in witnesses.def. */
 struct witness {
     const char *name;
     const struct str *heads; // the types that it wants begin with one of these
@@ -130,10 +132,12 @@ struct witness {
      * publication may be kept by reference. */
     void (*saw)(struct server *s, struct hub *home, struct publication *p);
 };
+#define WITNESS(name) extern const struct witness name##_witness;
+#include "app/witnesses.def"
+#undef WITNESS
 struct desk_event;
 /* For desk_options.publish of services; ctx: the server. */
 void desk_publish(void *ctx, const struct desk_event *e);
-extern const struct witness approvals_witness;
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);

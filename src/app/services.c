@@ -5,10 +5,9 @@
 #include "app/server.h"
 
 static const struct service *const services[] = {
-    &figures_service,
-    &witness_service,
-    &tasks_service,
-    &approvals_service,
+#define SERVICE(name) &name##_service,
+#include "app/services.def"
+#undef SERVICE
 };
 static const size_t service_count = sizeof(services) / sizeof(services[0]);
 

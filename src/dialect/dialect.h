@@ -17,11 +17,14 @@
 #include "dialect/options.h"
 #include "http/http.h"
 #include "hub/hub.h"
+#include "llm/llm.h"
 
 struct approvals;
 struct endpoint;
 struct http_client;
+struct ledger;
 struct monitor;
+struct chat;
 
 /* A further path of a dialect. */
 struct dialect_route {
@@ -75,6 +78,8 @@ struct endpoint {
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
     struct approvals *approvals;        // NULL: none are kept
+    struct ledger *ledger;              // of runs; NULL: none
+    struct chat *chat;                  // conversations with a model; NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
@@ -92,6 +97,7 @@ struct endpoint {
     uint32_t ping_interval_ms, pong_timeout_ms; // of dialects with pings of their own
     uint32_t history_limit_max;
     uint32_t filter_max_bytes;
+    struct llm_settings llm; // how its clients' model is asked, where the server says otherwise
 };
 
 /* The hub of the request's loop. */

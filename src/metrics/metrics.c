@@ -60,6 +60,16 @@ static void put_gauge(struct buf *b, const char *name, const char *help, uint64_
     put_u64(b, name, v);
 }
 
+void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v)
+{
+    put_counter(page, name, help, v);
+}
+
+void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v)
+{
+    put_gauge(page, name, help, v);
+}
+
 static void put_labelled(struct buf *b, const char *name, const char *label, const char *value,
                          uint64_t v)
 {
@@ -343,6 +353,8 @@ static void route_metrics(struct http_request *r)
     put_http(&page, src);
     put_loops(&page, src);
     put_calls(&page, src);
+    for (unsigned i = 0; i < src->more_count; i++)
+        src->more[i].put(src->more[i].ctx, &page);
     http_reply(r, 200, STR("text/plain; version=0.0.4; charset=utf-8"), buf_str(&page), STR_NONE);
     buf_fini(&page);
 }

@@ -65,7 +65,8 @@ enum sql_kind sql_kind(const struct sql *db);
 /* False: enough, the rest is not wanted. */
 typedef bool sql_row_fn(void *ctx, const struct sql_value *row, size_t count);
 /* One statement. text is prepared once and must stay where it is, unchanged, for the connection's
- * life. row: for each row of the answer, in order; NULL: not wanted. */
+ * life. row: for each row of the answer, in order; NULL: not wanted. A
+ * sum of integers is SQL_INT or SQL_REAL, as the database likes it. */
 enum sql_result sql_run(struct sql *db, const char *text, const struct sql_value *params,
                         size_t count, sql_row_fn *row, void *ctx);
 /* Statements without parameters and answers, one after the other, not kept: for migrations. */

@@ -652,6 +652,27 @@ static void test_jobs(void **state)
     check_read(60, 0, 0, 0, false, 1, 1);
 }
 
+/* With nothing to write, to tidy up or to check, nothing is asked of the disk. */
+static void test_idle(void **state)
+{
+    struct store_state before, after;
+    unsigned tries = 0;
+    (void)state;
+    if (!str_starts(str_from(url), STR("sqlite:")))
+        skip(); // a server is asked now and then whether it is there
+    append(61, 1);
+    wait_for_all();
+    do {
+        assert_true(tries++ < 20);
+        store_read_state(store, &before);
+        for (int i = 0; i < 25; i++)
+            loop_turn(loop, 100);
+        store_read_state(store, &after);
+    } while (after.commits != before.commits);
+    append(61, 2);
+    wait_for_all();
+}
+
 /* ---- the schema ---- */
 
 static void test_newer_schema_is_refused(void **state)
@@ -780,6 +801,7 @@ int main(void)
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_retention_of_bytes),
         cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_idle),
         cmocka_unit_test(test_newer_schema_is_refused),
     };
     url = getenv("RECADO_STORE_URL");

@@ -1,5 +1,5 @@
 /*
- * figures.c - the machine's figures as events of the channel "monitor".
+ * serve_figures.c - the machine's figures as events of the channel "monitor".
  *
  * Why it exists: readings are taken on the monitor's thread, and only a loop may publish. A reading
  * is written once and goes by mail to the first loop, which publishes it in every tenant that a

@@ -1,0 +1,239 @@
+/*
+ * serve_schedules.c - whom a schedule calls, and where its events go.
+ *
+ * Why it exists: the schedules know when, and nothing of HTTP, models and channels.
+ *
+ * Always true: everything but stop() happens on the first loop; a run whose call was cut off by the
+ * end of the server is left as running, and told as an error at the next start.
+ */
+
+#include "app/server.h"
+
+#include "base/json.h"
+#include "base/must.h"
+#include "http/client.h"
+#include "schedule/schedules.h"
+
+#include <stdlib.h>
+
+enum { HOME = 0, BODY_MAX = 1 << 20, WAIT_TURN_MS = 100 };
+
+struct scheduling {
+    struct server *server;
+    struct schedules *schedules;
+    struct mail begin;
+    atomic_bool ending;
+    bool loaded, load_ok;
+};
+
+/* One call that is under way. */
+struct calling {
+    struct scheduling *g;
+    struct schedule_run *run;
+    struct http_call *http;
+};
+
+/* ---- events ---- */
+
+static void publish(void *ctx, struct str tenant, struct str type, struct str data)
+{
+    struct scheduling *g = ctx;
+    hub_publish(node_hub(g->server->node, HOME),
+                &(struct publish_params){
+                    .tenant = tenant, .channel = STR("gamification"), .type = type, .data = data},
+                NULL, NULL);
+}
+
+static void calling_end(struct calling *c, struct str output, struct str error)
+{
+    struct schedule_run *run = c->run;
+    if (atomic_load(&c->g->ending))
+        return; // schedules_destroy() hands it to drop()
+    run->ctx = NULL;
+    schedule_run_end(run, output, error);
+    free(c);
+}
+
+/* ---- a back end ---- */
+
+/* Of an object its output or result, of a string itself, else all of it; escapes of JSON are
+ * undone, so that words are found. */
+static bool output_read(struct str body, struct buf *out)
+{
+    struct str raw;
+    bool json = json_valid(body);
+    body = json_trim(body);
+    if (!json)
+        return buf_add(out, body);
+    if (body.p[0] == '{' &&
+        (json_find(body, STR("output"), &raw) || json_find(body, STR("result"), &raw)))
+        body = raw;
+    if (body.n >= 2 && body.p[0] == '"')
+        body = (struct str){body.p + 1, body.n - 2};
+    return json_string_decode_to(body, out) || buf_add(out, body);
+}
+
+static void answered(void *ctx, const struct http_result *result)
+{
+    struct calling *c = ctx;
+    char text[256];
+    struct buf error = buf_on(text, sizeof(text)), output;
+    buf_init(&output, result->body.n + 1);
+    c->http = NULL;
+    if (result->why != NULL)
+        (void)buf_add_format(&error, "the back end: %s", result->why);
+    else if (result->status < 200 || result->status > 299)
+        (void)buf_add_format(&error, "the back end answered HTTP %u", result->status);
+    else if (!output_read(result->body, &output))
+        (void)buf_add(&error, STR("out of memory"));
+    calling_end(c, buf_str(&output), buf_str(&error));
+    buf_fini(&output);
+}
+
+static bool body_write(struct buf *out, const struct schedule_run *r)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_open_object(&w);
+    json_put_string(json_key(&w, STR("event")), STR("councilor_run"));
+    json_put_string(json_key(&w, STR("tenant")), r->tenant);
+    json_put_string(json_key(&w, STR("councilor_id")), r->id);
+    json_put_string(json_key(&w, STR("task_name")), r->name);
+    json_put_string(json_key(&w, STR("display_name")), r->display_name);
+    json_put_string(json_key(&w, STR("execution_id")), r->execution_id);
+    json_close_object(&w);
+    return json_done(&w);
+}
+
+/* The conductor's key goes to the conductor's back end only. False: it cannot be
+ * asked now. */
+static bool ask_back_end(struct calling *c, const struct schedule_run *r)
+{
+    const struct config *k = c->g->server->config;
+    bool own = r->url.n > 0;
+    struct http_header headers[] = {
+        {STR("Content-Type"), STR("application/json")},
+        {STR("X-API-Key"), k->dialects.conductor.backend_key},
+    };
+    struct buf body;
+    buf_init(&body, BODY_MAX);
+    if (body_write(&body, r))
+        c->http = http_call_start(c->g->server->clients[HOME],
+                                  &(struct http_call_params){
+                                      .method = HTTP_POST,
+                                      .url = own ? r->url : k->dialects.conductor.backend,
+                                      .headers = headers,
+                                      .header_count = !own && headers[1].value.n > 0 ? 2 : 1,
+                                      .body = buf_str(&body),
+                                      .timeout_ms = k->schedules.timeout_ms,
+                                      .body_max_bytes = k->schedules.answer_max_bytes,
+                                      .done = answered,
+                                      .ctx = c,
+                                  });
+    buf_fini(&body);
+    return c->http != NULL;
+}
+
+/* ---- a run ---- */
+
+static void run_begin(void *ctx, struct schedule_run *r)
+{
+    struct scheduling *g = ctx;
+    struct calling *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        schedule_run_end(r, STR_NONE, STR("out of memory"));
+        return;
+    }
+    c->g = g;
+    c->run = r;
+    r->ctx = c;
+    if (r->prompt.n > 0)
+        calling_end(c, STR_NONE, STR("no model can be asked"));
+    else if (r->url.n == 0 && g->server->config->dialects.conductor.backend.n == 0)
+        calling_end(c, STR_NONE,
+                    STR("nobody to call: it has no url, and conductor.backend is not set"));
+    else if (!ask_back_end(c, r))
+        calling_end(c, STR_NONE, STR("the back end cannot be asked now"));
+}
+
+/* The clients have been taken apart before: no call is under way. */
+static void run_drop(void *ctx, struct schedule_run *r)
+{
+    struct calling *c = r->ctx;
+    (void)ctx;
+    if (c == NULL)
+        return;
+    free(c);
+}
+
+/* ---- birth and end ---- */
+
+static void load_done(void *ctx, bool ok)
+{
+    struct scheduling *g = ctx;
+    g->loaded = true;
+    g->load_ok = ok;
+}
+
+static bool make(struct server *s, struct buf *ret_why)
+{
+    struct scheduling *g = calloc(1, sizeof(*g));
+    (void)ret_why;
+    if (g == NULL)
+        return false;
+    s->scheduling = g;
+    g->server = s;
+    g->schedules = schedules_create(&(struct schedule_options){.loop = s->workers[HOME].loop,
+                                                               .store = s->store,
+                                                               .max = s->config->schedules.max,
+                                                               .begin = run_begin,
+                                                               .publish = publish,
+                                                               .ctx = g});
+    s->api.schedules = g->schedules;
+    return g->schedules != NULL;
+}
+
+static void begin_arrived(struct mail *m, struct loop *l)
+{
+    struct scheduling *g = container_of(m, struct scheduling, begin);
+    (void)l;
+    schedules_start(g->schedules);
+}
+
+static bool start(struct server *s, struct buf *ret_why)
+{
+    struct scheduling *g = s->scheduling;
+    schedules_load(g->schedules, load_done, g);
+    while (!g->loaded) // no thread turns it yet
+        loop_turn(s->workers[HOME].loop, WAIT_TURN_MS);
+    if (!g->load_ok) {
+        buf_add(ret_why, STR("the schedules cannot be read from the store\n"));
+        return false;
+    }
+    g->begin.deliver = begin_arrived;
+    loop_post(s->workers[HOME].loop, &g->begin);
+    return true;
+}
+
+static void stop(struct server *s)
+{
+    struct scheduling *g = s->scheduling;
+    if (g == NULL)
+        return;
+    atomic_store(&g->ending, true);
+    if (g->schedules != NULL)
+        schedules_stop(g->schedules);
+}
+
+static void drop(struct server *s)
+{
+    struct scheduling *g = s->scheduling;
+    s->scheduling = NULL;
+    if (g == NULL)
+        return;
+    schedules_destroy(&g->schedules, run_drop);
+    free(g);
+}
+
+const struct service schedules_service = {
+    .name = "schedules", .make = make, .start = start, .stop = stop, .drop = drop};
