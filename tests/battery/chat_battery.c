@@ -85,7 +85,7 @@ static struct chat_message message(int64_t id, int64_t conversation, bool answer
 static void say(const char *tenant, int64_t conversation, int64_t id, const char *text)
 {
     struct chat_message q = message(id, conversation, false, text);
-    struct chat_message a = message(id + 1, conversation, true, "");
+    struct chat_message a = message(id + 1, conversation, true, NULL); // empty, without an address
     ok(sql_begin(db));
     ok(rows_accept(db, str_from(tenant), &q, &a));
     ok(sql_commit(db));

@@ -10,6 +10,7 @@ import jwt
 import pytest
 import websockets
 
+from test_durable import Database
 from upstream import text
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -307,8 +308,8 @@ async def test_stopping_keeps_what_was_said(chat, upstream, way):
 class Reader:
     """A native subscriber of a conversation, who puts the answers together."""
 
-    def __init__(self):
-        self.rows, self.plain, self.seq = {}, [], {}
+    def __init__(self, stored=True):
+        self.rows, self.seq, self.offsets, self.stored = {}, {}, [], stored
 
     def take(self, publication):
         data, type = publication["data"], publication.get("tags", {}).get("type")
@@ -320,7 +321,8 @@ class Reader:
         elif type == "chat:message":
             before = self.rows.get(data["id"])
             assert before is None or data["content"] == before["content"]
-            assert ("offset" in publication) == (data["state"] != "streaming")
+            assert not self.stored or ("offset" in publication) == (data["state"] != "streaming")
+            self.offsets += [publication["offset"]] if "offset" in publication else []
             self.rows[data["id"]], self.seq[data["id"]] = data, data.get("seq")
 
     async def join(self, server, channel, **params):
@@ -652,3 +654,69 @@ def test_many_conversations_at_once(chat, upstream):
     assert len(answers) == 40
     assert all(a["content"] == text(20) and a["state"] == "complete" for a in answers.values())
     assert len({a["id"] for a in answers.values()}) == 40
+
+
+# ---- databases ----
+
+@pytest.fixture(params=["mariadb", "postgres"])
+def database(request):
+    made = Database(request.param)
+    yield made
+    made.end()
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+async def test_a_database_that_goes_away_in_the_middle(chat, upstream, database):
+    server = chat("gate?n=6", f"store: '{database.url}'")
+    page = await open_page(server)
+    await page.say("chat:send", message="a")
+    upstream.release(2)
+    heard = await page.until("chat:streaming")
+    database("stop")
+    upstream.release(1)
+    until(lambda: json.loads(server.get("/api/health")[2])["database"] == "error")
+    upstream.release(3)
+    heard += await page.answer()
+    assert chunks(heard) == heard[-1]["data"]["content"] == text(6)
+    await page.say("chat:send", message="b")  # nothing is asked that could not be kept
+    [refused] = await page.until("error")
+    assert refused["data"]["message"].startswith("Erro ao processar mensagem: Error: ")
+    assert upstream.calls == 1
+    assert server.post("/api/chat", {"message": "c"})[0] == 503
+    late = await Reader(stored=False).join(server, "chat:1")
+    assert late.last()["state"] == "complete" and late.last()["content"] == text(6)
+    database("start")
+    until(lambda: server.get("/healthz/ready")[0] == 200)
+    until(lambda: [m["state"] for m in messages(server, 1)] == ["complete", "complete"])
+    assert messages(server, 1)[1]["content"] == text(6)
+    await late.read(lambda r: r.offsets)  # and it gets its place in the history
+    server.stop()
+    server.start()
+    assert [m["content"] for m in await history(server)] == ["a", text(6)]
+    kept = api(server, "/api/history", {"channel": "chat:1", "limit": 9})["result"]["publications"]
+    assert [p["data"]["content"] for p in kept] == ["a", text(6)]
+
+
+async def test_conversations_on_every_database(chat, upstream, database):
+    server = chat("words?n=5", f"store: '{database.url}'")
+    page = await open_page(server)
+    await page.say("chat:send", message="Olá 😀")
+    frames = await page.answer()
+    assert frames[-1]["data"]["content"] == text(5)
+    upstream.script = "gate?n=5"
+    api(server, "/api/chat", {"message": "b"}, 202)
+    upstream.release(3)
+    wait_for_text(server, 1, text(3))
+    server.kill()
+    server.start()
+    until(lambda: messages(server, 1)[3]["state"] == "failed")
+    got = api(server, "/api/chat/conversations/1/messages?limit=3")
+    assert got["has_more"] and [m["content"] for m in got["messages"]] == [text(5), "b", text(3)]
+    assert [m["content"] for m in await history(server)] == ["Olá 😀", text(5), "b", text(3)]
