@@ -8,20 +8,6 @@
 #include "runs/approvals.h"
 #include "runs/form.h"
 
-static bool admit(struct http_request *r, struct asker *ret)
-{
-    const struct api *api = r->route_ctx;
-    char at[256];
-    if (!rest_admit(r, api, rest_body_tenant(r, at, sizeof(at)), ret))
-        return false;
-    if (r->body.n <= api->body_max_bytes)
-        return true;
-    http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                     STR("the request is longer than api.body_max"));
-    asker_fini(ret);
-    return false;
-}
-
 static struct approvals_by by_of(const struct asker *who)
 {
     return (struct approvals_by){who->back_end, who->user};
@@ -55,7 +41,7 @@ static void handle_approvals(struct http_request *r)
     const struct api *api = r->route_ctx;
     struct desk_from from;
     struct asker who;
-    if (!admit(r, &who))
+    if (!rest_desk_admit(r, &who))
         return;
     if (r->method != HTTP_POST)
         list(r, api->approvals, &who);
@@ -95,7 +81,7 @@ static void handle_approval(struct http_request *r)
 {
     const struct api *api = r->route_ctx;
     struct asker who;
-    if (!admit(r, &who))
+    if (!rest_desk_admit(r, &who))
         return;
     if (r->method == HTTP_POST)
         decide(r, api->approvals, &who);
