@@ -56,6 +56,7 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->options = &s->dialect_options;
     e->clients = s->clients;
     e->monitor = s->monitor;
+    e->approvals = s->api.approvals;
     e->chat = s->api.chat;
     e->llm = llm_settings_none();
     e->ledger = s->ledger;

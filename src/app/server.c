@@ -203,6 +203,7 @@ static rest_fn *const client_rests[] = {
     api_chat_routes,
     openai_routes,
     tasks_routes,
+    approvals_routes,
 };
 
 static bool rests_add(struct server *s, struct http_router *rt, rest_fn *const *fns, size_t count)

@@ -19,6 +19,7 @@
 #include "hub/hub.h"
 #include "llm/llm.h"
 
+struct approvals;
 struct endpoint;
 struct http_client;
 struct ledger;
@@ -76,6 +77,7 @@ struct endpoint {
     const struct dialect_options *options;
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
+    struct approvals *approvals;        // NULL: none are kept
     struct ledger *ledger;              // of runs; NULL: none
     struct chat *chat;                  // conversations with a model; NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint

@@ -204,7 +204,7 @@ const struct migration migrations[] = {
      " decided_by {text},"
      " note {text},"
      " PRIMARY KEY (tenant, id),"
-     " UNIQUE (tenant, status, seq)){suffix}"},
+     " UNIQUE (status, tenant, seq)){suffix}"},
     {"chat", "CREATE TABLE IF NOT EXISTS recado_conversations ("
              " tenant {key} NOT NULL,"
              " id BIGINT NOT NULL,"
