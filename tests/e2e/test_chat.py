@@ -509,19 +509,24 @@ async def test_a_late_joiner_with_socket_io(chat, upstream):
     await client.disconnect()
 
 
-async def test_a_late_joiner_of_an_organization(chat, upstream):
+@pytest.mark.parametrize("path, channel, tenant", [
+    ("/ws/agents?organizationId=org-1", "agents", "org-1"),
+    ("/ws/gamification", "gamification", "default"),
+    ("/ws/project/PROJ-1", "project:PROJ-1", "default"),
+])
+async def test_a_late_joiner_of_an_application(chat, upstream, path, channel, tenant):
     server = chat("gate?n=4")
-    end = record(server, upstream, "agents", "org-1")
-    ws = await websockets.connect(server.ws("/ws/agents?organizationId=org-1"))
-    follower = Follower()
-    while follower.content is None:
-        frame = json.loads(await asyncio.wait_for(ws.recv(), 60))
-        follower.hear(frame["type"], frame["data"])
-    assert follower.content == text(2) and follower.state == "streaming"
-    end()
+    end = record(server, upstream, channel, tenant)
+    ws = await websockets.connect(server.ws(path))
+    follower, types = Follower(), []
     while not follower.is_whole():
         frame = json.loads(await asyncio.wait_for(ws.recv(), 60))
-        follower.hear(frame["type"], frame["data"])
+        types.append(frame["type"])
+        follower.hear(frame["type"], frame.get("data"))
+        if end is not None and follower.content is not None:
+            assert follower.content == text(2) and follower.state == "streaming"
+            end = end()
+    assert types[0] in ("connected", "connection")
     await ws.close()
 
 
