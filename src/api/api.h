@@ -10,6 +10,9 @@
 #include "http/http.h"
 #include "hub/hub.h"
 
+struct samples;
+struct logbook;
+struct monitor;
 struct schedules;
 
 struct api {
@@ -23,13 +26,21 @@ struct api {
     uint32_t body_max_bytes; // of a request
     uint32_t commands_max;   // of a batch or broadcast
     uint32_t history_limit_max;
-    uint32_t list_limit_max; // channels, sessions
+    uint32_t list_limit_max;     // channels, sessions
     struct schedules *schedules; // of the first loop
+    struct logbook *logbook;
+    struct monitor *monitor; // from the start on
+    struct samples *samples;
+    uint32_t monitor_interval_ms;
 };
 
 /* All of /api/... */
 bool api_routes(struct http_router *rt, const struct api *api);
 
+/* /api/monitor */
+bool monitor_routes(struct http_router *rt, const struct api *api);
+/* /api/logs */
+bool logs_routes(struct http_router *rt, const struct api *api);
 /* /api/schedules */
 bool schedules_routes(struct http_router *rt, const struct api *api);
 

@@ -56,6 +56,8 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->options = &s->dialect_options;
     e->clients = s->clients;
     e->monitor = s->monitor;
+    e->schedules = s->api.schedules;
+    e->logbook = s->api.logbook;
 }
 
 /* What single dialects are told; the configuration of birth outlives them. */

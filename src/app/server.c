@@ -190,8 +190,9 @@ static void describe(struct server *s)
 static bool route_insides(struct server *s, struct http_router *rt)
 {
     const struct config *c = s->config;
-    bool ok =
-        api_routes(rt, &s->api) && schedules_routes(rt, &s->api) && health_routes(rt, &s->figures);
+    bool ok = api_routes(rt, &s->api) && schedules_routes(rt, &s->api) &&
+              logs_routes(rt, &s->api) && monitor_routes(rt, &s->api) &&
+              health_routes(rt, &s->figures);
     if (ok && c->metrics_enabled)
         ok = metrics_routes(rt, &s->figures);
     if (ok && c->console_enabled)

@@ -62,6 +62,7 @@ struct server {
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
     struct scheduling *scheduling;
+    struct logging *logging;
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -118,6 +119,7 @@ struct service {
     void (*drop)(struct server *s);
 };
 extern const struct service schedules_service;
+extern const struct service logs_service;
 extern const struct service figures_service;
 extern const struct service witness_service;
 

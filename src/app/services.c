@@ -5,6 +5,7 @@
 #include "app/server.h"
 
 static const struct service *const services[] = {
+    &logs_service,
     &figures_service,
     &schedules_service,
     &witness_service,

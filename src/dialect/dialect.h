@@ -20,7 +20,9 @@
 
 struct endpoint;
 struct http_client;
+struct logbook;
 struct monitor;
+struct schedules;
 
 /* A further path of a dialect. */
 struct dialect_route {
@@ -73,6 +75,8 @@ struct endpoint {
     const struct dialect_options *options;
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
+    struct schedules *schedules;        // NULL: none
+    struct logbook *logbook;            // NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;
