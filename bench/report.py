@@ -13,7 +13,7 @@ TITLES = {
     "stall": "A stop of 100 ms in the middle", "deflate": "Compressed fan-out",
     "echo": "Echo round trips", "idle": "Memory per idle connection", "loops": "Two loops and one",
     "dialects": "Fan-out through every dialect", "polling": "Socket.IO clients that poll",
-    "sessions": "Memory per idle session",
+    "sessions": "Memory per idle session", "answers": "Tokens of a model on their way",
 }
 
 
@@ -155,6 +155,32 @@ def memory_table(runs):
                "resident bytes each", "kernel slab each, both ends"], rows)
 
 
+def answers_table(runs):
+    """Each way beside the direct one of the same repetition."""
+    cells = {}
+    for row in runs:
+        if "way" in row and "trouble" not in row:
+            reps = cells.setdefault(json.dumps(row["cell"]), {}).setdefault(row["way"], {})
+            reps[row["repetition"]] = row
+    rows = []
+    for cell, ways in cells.items():
+        cell = json.loads(cell)
+        for way, reps in ways.items():
+            def mid(key, reps=reps):
+                return median([r[key] for r in reps.values()])
+
+            added = median([r["p99_us"] - ways["direct"][k]["p99_us"] for k, r in reps.items()
+                            if k in ways.get("direct", {})])
+            rows.append([text(cell["answers"]), f"{cell['rate']:g}/s", way,
+                         text(max(r["missing"] for r in reps.values())), text(mid("server_load")),
+                         text(mid("p50_us"), 1e3), text(mid("p99_us"), 1e3),
+                         text(mid("p999_us"), 1e3),
+                         "" if way == "direct" else text(added, 1e3)])
+    if rows:
+        table(["answers", "tokens each", "way", "missing", "server's core", "p50 ms", "p99 ms",
+               "p99.9 ms", "p99 added ms"], rows)
+
+
 def machine_text(m):
     return (f"{m['cpu']}, {m['cores']} cores, {m['memory_kb'] / 1048576:.0f} GiB, "
             f"Linux {m['kernel']}, {m['system']}, congestion control {m['congestion_control']}; "
@@ -190,6 +216,8 @@ def main():
         print(f"## {title}\n")
         if group in ("idle", "sessions"):
             memory_table(mine)
+        elif group == "answers":
+            answers_table(mine)
         else:
             flow_table(mine, o.base)
             search_table(mine, o.base)

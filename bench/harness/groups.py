@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+from . import answers as answering
 from . import generators, machine
 from .generators import Work
 from .servers import OUT, Running, Trouble
@@ -34,6 +35,8 @@ class Cell:
 
     def label(self):
         w = self.work
+        if w.mode == "answers":
+            return {"mode": w.mode, "answers": w.subs, "rate": w.rate}
         label = {"mode": w.mode, "subs": w.subs, "size": w.size}
         if w.mode == "connections":
             label = {"mode": w.mode, "connections": w.subs, "tls": w.tls}
@@ -130,8 +133,14 @@ def sessions(o):
         yield Cell("sessions", Work("connections", subs=count, transport=transport, time_s=600))
 
 
+def answers(o):
+    """Tokens of a model on their way to pages, and to clients of /v1."""
+    for count in o.subs or ((100,) if o.quick else (1, 100, 1000)):
+        yield Cell("answers", answering.Answers(subs=count, tokens=100 if o.quick else 500))
+
+
 GROUPS = {f.__name__: f for f in (fanout, peers, rate, stall, deflate, echo, idle, loops,
-                                  dialects, polling, sessions)}
+                                  dialects, polling, sessions, answers)}
 
 
 def refusal(server, cell, generator):
@@ -169,6 +178,8 @@ class Runner:
         """Rows of one measurement: mostly one; a search leaves its steps as well."""
         if cell.work.mode == "connections":
             return [self.connections(server, cell)]
+        if cell.work.mode == "answers":
+            return answering.measure(server, cell.work, self.server_cores, self.generator_cores)
         if cell.search:
             return self.search(server, cell)
         if cell.loops:

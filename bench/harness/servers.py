@@ -75,7 +75,7 @@ def known(recado):
     token = (recado, "token", "--sub", "bench", "--org", "bench", "--expires", "1d", "-c", config)
     return [
         Server("recado", serve, 8100, "native", needs=recado, echo="/echo", deflate=(),
-               groups=COMMON + ("dialects", "sessions")),
+               groups=COMMON + ("dialects", "sessions", "answers")),
         Server("recado-socketio", serve, 8100, SOCKETIO, needs=recado, polls=True,
                groups=("dialects", "polling", "sessions")),
     ] + [

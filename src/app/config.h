@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "dialect/options.h"
 #include "hub/policy.h"
+#include "llm/llm.h"
 
 struct config_tls {
     struct str cert, key; // names of PEM files; both or neither
@@ -54,6 +55,7 @@ struct config_endpoint {
     struct str_list origins;    // empty: those of auth.origins
     uint32_t message_max_bytes; // 0: the dialect's own, or websocket.message_max
     uint32_t connections_max;   // 0: as the dialect says
+    struct llm_settings llm;    // what it says beside llm.*
     unsigned line;
 };
 
@@ -137,7 +139,7 @@ struct config {
     } api;
 
     uint32_t shutdown_drain_ms;
-    struct str llm_url;
+    struct llm_options llm;
     uint32_t monitor_interval_ms;
     struct {
         uint32_t max, timeout_ms, answer_max_bytes;

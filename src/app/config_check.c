@@ -204,7 +204,7 @@ static void judge_urls(struct loader *l)
     const struct {
         const char *key;
         struct str url;
-    } called[] = {{"llm.url", c->llm_url},
+    } called[] = {{"llm.url", c->llm.url},
                   {"socketio.backend", c->dialects.socketio.backend},
                   {"conductor.backend", c->dialects.conductor.backend}};
     for (size_t i = 0; i < sizeof(called) / sizeof(called[0]); i++) {

@@ -102,6 +102,7 @@ static const char *type_name(const struct config_key *k)
         [KEY_INT] = "",
         [KEY_DURATION] = "",
         [KEY_BYTES] = "",
+        [KEY_NUMBER] = "",
         [KEY_LIST] = "list",
         [KEY_SECRET_LIST] = "list of secrets",
         [KEY_LISTENERS] = "list of addresses",

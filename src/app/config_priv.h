@@ -28,6 +28,7 @@ enum key_type {
     KEY_INT,
     KEY_DURATION,
     KEY_BYTES,
+    KEY_NUMBER, // with a fraction; unset is -1
     KEY_LIST,
     KEY_SECRET_LIST,
     KEY_LISTENERS,

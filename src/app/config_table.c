@@ -31,6 +31,7 @@ enum { KEYS_MAX = 256 };
 #define INT(low, high)      .type = KEY_INT, .least = low, .most = high
 #define DURATION(low, high) .type = KEY_DURATION, .least = low, .most = high
 #define BYTES(low, high)    .type = KEY_BYTES, .least = low, .most = high
+#define NUMBER(low, high)   .type = KEY_NUMBER, .least = low, .most = high
 #define LIST                .type = KEY_LIST
 #define SECRET_LIST         .type = KEY_SECRET_LIST
 #define LISTENERS           .type = KEY_LISTENERS

@@ -8,6 +8,8 @@
  */
 #include "app/config_priv.h"
 
+#include "base/json.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -111,6 +113,22 @@ static bool set_number(struct loader *l, const struct config_key *k, void *field
     buf_fini(&least);
     buf_fini(&most);
     return false;
+}
+
+/* The table's limits are whole numbers from 0 on. */
+static bool set_fraction(struct loader *l, const struct config_key *k, double *field,
+                         struct str text)
+{
+    struct json j;
+    double v = -1;
+    json_init(&j, text);
+    if (text.n > 0 && (!json_read_double(&j, &v) || !json_end(&j)))
+        return loader_complain(l, "\"%.*s\" is not a number", STR_FMT(shown(text)));
+    if (text.n > 0 && (v < (double)k->least || v > (double)k->most))
+        return loader_complain(l, "%.*s is not allowed: from %llu to %llu", STR_FMT(shown(text)),
+                               (unsigned long long)k->least, (unsigned long long)k->most);
+    *field = v;
+    return true;
 }
 
 static bool set_bool(struct loader *l, void *field, struct str text)
@@ -277,6 +295,8 @@ bool value_set(struct loader *l, const struct config_key *k, void *base, struct 
     case KEY_DURATION:
     case KEY_BYTES:
         return set_number(l, k, field, text);
+    case KEY_NUMBER:
+        return set_fraction(l, k, field, text);
     case KEY_LIST:
     case KEY_SECRET_LIST:
     case KEY_LISTENERS:

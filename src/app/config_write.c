@@ -94,6 +94,9 @@ static bool write_value(struct buf *out, const struct config_key *k, const void 
     case KEY_DURATION:
     case KEY_BYTES:
         return number_write(out, k->type, number_at(k, field));
+    case KEY_NUMBER:
+        return *(const double *)field < 0 ? buf_add(out, STR("\"\""))
+                                          : json_write_double(out, *(const double *)field);
     case KEY_LIST:
     case KEY_SECRET_LIST:
         return write_list(out, field, k->type == KEY_SECRET_LIST);

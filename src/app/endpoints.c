@@ -58,6 +58,7 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->monitor = s->monitor;
     e->schedules = s->api.schedules;
     e->logbook = s->api.logbook;
+    e->llm = llm_settings_none();
 }
 
 /* What single dialects are told; the configuration of birth outlives them. */
@@ -98,6 +99,7 @@ static void endpoint_configure(struct endpoint *e, const struct config_endpoint 
         e->origins = k->origins.items;
         e->origin_count = k->origins.count;
     }
+    e->llm = k->llm;
     if (k->message_max_bytes > 0)
         e->ws.message_max_bytes = k->message_max_bytes;
 }

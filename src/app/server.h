@@ -63,6 +63,7 @@ struct server {
     struct monitor *monitor;
     struct scheduling *scheduling;
     struct logging *logging;
+    struct llm *llm; // NULL: there is no model
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -104,8 +105,8 @@ bool storage_open(struct server *s, struct buf *ret_why);
 /* The loops have ended. */
 void endpoints_drop(struct server *s);
 
-/* What is served beside the hub: one file of app each, and a line in services.c. Any step may be
- * NULL. */
+/* What is served beside the hub: one file of app each, and a line in services.def. Any step may
+ * be NULL. */
 struct service {
     const char *name;
     /* Hub, store and HTTP clients are there; routes and endpoints will be made from what is put
@@ -118,10 +119,9 @@ struct service {
     /* The loops and the store have ended, the last mails were delivered, the hub is still there. */
     void (*drop)(struct server *s);
 };
-extern const struct service schedules_service;
-extern const struct service logs_service;
-extern const struct service figures_service;
-extern const struct service witness_service;
+#define SERVICE(name) extern const struct service name##_service;
+#include "app/services.def"
+#undef SERVICE
 
 /* One who looks on at events; a line in serve_witness.c. */
 struct witness {

@@ -5,10 +5,9 @@
 #include "app/server.h"
 
 static const struct service *const services[] = {
-    &logs_service,
-    &figures_service,
-    &schedules_service,
-    &witness_service,
+#define SERVICE(name) &name##_service,
+#include "app/services.def"
+#undef SERVICE
 };
 static const size_t service_count = sizeof(services) / sizeof(services[0]);
 

@@ -17,6 +17,7 @@
 #include "dialect/options.h"
 #include "http/http.h"
 #include "hub/hub.h"
+#include "llm/llm.h"
 
 struct endpoint;
 struct http_client;
@@ -94,6 +95,7 @@ struct endpoint {
     uint32_t ping_interval_ms, pong_timeout_ms; // of dialects with pings of their own
     uint32_t history_limit_max;
     uint32_t filter_max_bytes;
+    struct llm_settings llm; // how its clients' model is asked, where the server says otherwise
 };
 
 /* The hub of the request's loop. */

@@ -241,8 +241,9 @@ void http_call_cancel(struct http_call **callp)
 
 /* ---- the client ---- */
 
-static bool client_set_up(struct http_client *c)
+static bool client_set_up(struct http_client *c, const struct http_client_options *o)
 {
+    uint32_t per_host = o->connections_per_host_max;
     CURLM *m = curl_multi_init();
     c->multi = m;
     if (m == NULL)
@@ -253,7 +254,8 @@ static bool client_set_up(struct http_client *c)
     curl_multi_setopt(m, CURLMOPT_TIMERDATA, c);
     curl_multi_setopt(m, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
-    curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_PER_HOST_MAX);
+    curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS,
+                      per_host > 0 ? (long)per_host : (long)CONNECTIONS_PER_HOST_MAX);
     return true;
 }
 
@@ -276,7 +278,7 @@ struct http_client *http_client_create(struct loop *l, const struct http_client_
     loop_add_work(l, &c->work);
     if (o->agent.n > 0)
         c->agent = str_dup(o->agent);
-    if (!client_set_up(c) || (o->agent.n > 0 && c->agent == NULL))
+    if (!client_set_up(c, o) || (o->agent.n > 0 && c->agent == NULL))
         http_client_destroy(&c);
     return c;
 }

@@ -14,8 +14,9 @@ struct http_client;
 struct http_call;
 
 struct http_client_options {
-    uint32_t calls_max; // under way at once; more are refused
-    struct str agent;   // User-Agent
+    uint32_t calls_max;                // under way at once; more are refused
+    uint32_t connections_per_host_max; // further calls wait for one of them; 0: 256
+    struct str agent;                  // User-Agent
 };
 /* NULL: no memory, or libcurl refused. */
 struct http_client *http_client_create(struct loop *l, const struct http_client_options *o);
@@ -27,6 +28,7 @@ struct http_result {
     struct str content_type; // "" none
     struct str body;         // "" when pieces were taken
     const char *why;         // static text; NULL: a whole answer came
+    bool connected;          // to the server, which may have heard what was asked
 };
 
 struct http_call_params {
@@ -48,6 +50,8 @@ struct http_call_params {
 /* NULL: no memory, too many calls, or not a URL (http and https only). */
 struct http_call *http_call_start(struct http_client *c, const struct http_call_params *p);
 void http_call_cancel(struct http_call **callp);
+/* In piece() and done(): a header of the answer, or "". name has a terminator. */
+struct str http_call_header(const struct http_call *call, const char *name);
 
 struct http_client_stats {
     uint64_t calls, failures, under_way;

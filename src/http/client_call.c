@@ -21,6 +21,21 @@ static unsigned answer_status(const struct http_call *call)
     return (unsigned)status;
 }
 
+static bool answer_was_asked_for(const struct http_call *call)
+{
+    curl_off_t sent_us = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
+    return sent_us > 0;
+}
+
+struct str http_call_header(const struct http_call *call, const char *name)
+{
+    struct curl_header *h;
+    if (curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+        return STR_NONE;
+    return str_from(h->value);
+}
+
 static void call_heard(struct http_call *call)
 {
     if (call->idle_timeout_ms > 0)
@@ -80,6 +95,7 @@ void call_finish(struct http_call *call, CURLcode code)
     char *type = NULL;
     call->state = CALL_FINISHED;
     timer_cancel(&call->idle);
+    result.connected = answer_was_asked_for(call);
     if (code == CURLE_OK && call->why == NULL) {
         curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
         result.status = answer_status(call);

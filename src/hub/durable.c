@@ -44,6 +44,13 @@ void durable_restore(struct channel *ch)
     ch->history.keep_from = ch->stored + 1;
 }
 
+bool durable_leads(const struct channel *ch, struct position from)
+{
+    struct store_position at;
+    return is_durable(ch->hub, channel_policy(ch)) && position_of(ch, &at) &&
+           store_stream_leads(ch->hub->node->store, ch->node.key, from.epoch, from.offset);
+}
+
 uint64_t durable_first(const struct channel *ch, const struct channel_options *o)
 {
     struct store_position at = {0};

@@ -200,6 +200,8 @@ static inline bool is_durable(const struct hub *home, const struct channel_optio
 struct channel_options memory_options(const struct hub *home, const struct channel_options *o);
 /* A channel that was just made goes on where its stream stands. */
 void durable_restore(struct channel *ch);
+/* Whether a place in an epoch of before, which ended in a crash, leads into the present one. */
+bool durable_leads(const struct channel *ch, struct position from);
 /* The oldest offset that can be had; ch->offset + 1: none. */
 uint64_t durable_first(const struct channel *ch, const struct channel_options *o);
 /* Null: p may be published now; otherwise why not, and *ret. */

@@ -220,7 +220,8 @@ static void history_at_home(struct request *r, struct hub *home)
     struct channel_options kept = memory_options(home, o);
     history_trim(&ch->history, &kept, loop_wall_ms(home->loop));
     r->answer.position = (struct position){ch->offset, ch->epoch};
-    if (v->has_since && v->since.epoch != 0 && v->since.epoch != ch->epoch) {
+    if (v->has_since && v->since.epoch != 0 && v->since.epoch != ch->epoch &&
+        !durable_leads(ch, v->since)) {
         r->answer.err = ERR_UNRECOVERABLE_POSITION;
         channel_settle(ch);
         return;

@@ -69,7 +69,8 @@ static uint64_t oldest_in_memory(const struct channel *ch)
 
 static bool can_recover(const struct subscribe_verb *v, const struct channel *ch, uint64_t oldest)
 {
-    bool same_stream = !v->epoch_unknown && (v->since.epoch == 0 || v->since.epoch == ch->epoch);
+    bool same_stream = !v->epoch_unknown && (v->since.epoch == 0 || v->since.epoch == ch->epoch ||
+                                             durable_leads(ch, v->since));
     return same_stream && v->since.offset <= ch->offset && v->since.offset + 1 >= oldest;
 }
 

@@ -2,8 +2,9 @@
  * backup.c - copies and checks an embedded database beside the server that uses it.
  *
  * Always true: the copy is of one moment, and whole: everything that was acknowledged before is in
- * it. A file that is there already is not overwritten, and one that could not be finished does not
- * stay.
+ * it. Who goes back to it has seen what came later, so it says of itself that it was not ended
+ * cleanly: its streams go on in another epoch. A file that is there already is not overwritten, and
+ * one that could not be finished does not stay.
  */
 #include "store/store.h"
 
@@ -57,6 +58,10 @@ static bool copy(sqlite3 *from, const char *file, struct buf *ret_why)
     } else if (code == SQLITE_OK) {
         code = sqlite3_errcode(to);
     }
+    if (code == SQLITE_OK) // one of an older version has no such column, and says it nevertheless
+        code = sqlite3_exec(to, "UPDATE recado_checkpoint SET clean = 0", NULL, NULL, NULL);
+    if (code == SQLITE_ERROR)
+        code = SQLITE_OK;
     if (code != SQLITE_OK)
         buf_add_format(ret_why, "%s: %s\n", file, sqlite3_errstr(code));
     return sqlite3_close(to) == SQLITE_OK && code == SQLITE_OK;

@@ -36,6 +36,14 @@ const struct migration migrations[] = {
      " seq BIGINT NOT NULL){suffix};"
      "DELETE FROM recado_checkpoint;"
      "INSERT INTO recado_checkpoint (id, seq) VALUES (1, 0)"},
+    {"generations",
+     /* Which ends left something unwritten: a stream's epoch is another one behind each of them. */
+     "{column recado_checkpoint generation BIGINT NOT NULL DEFAULT 0}"
+     "{column recado_checkpoint clean BIGINT NOT NULL DEFAULT 0}"
+     "{column recado_streams generation BIGINT NOT NULL DEFAULT 0}"
+     "{column recado_streams former_epoch BIGINT NOT NULL DEFAULT 0}"
+     "{column recado_streams former_generation BIGINT NOT NULL DEFAULT 0}"
+     "{column recado_streams former_last BIGINT NOT NULL DEFAULT 0}"},
     {"schedules", "CREATE TABLE IF NOT EXISTS recado_schedules ("
                   " tenant {key} NOT NULL,"
                   " id {key} NOT NULL,"

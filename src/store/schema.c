@@ -5,6 +5,7 @@
  */
 #include "store/schema.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { SCRIPT_MAX = 64 << 10 };
@@ -25,15 +26,39 @@ static bool add_word(struct buf *out, const struct sql_words *w, struct str name
     return false;
 }
 
-static bool script_fill(struct buf *out, const struct sql_words *w, const char *script)
+/* Half of a step may have been done, by a database that cannot undo it. */
+static bool has_column(struct sql *db, struct str table, struct str name)
 {
+    char text[256];
+    snprintf(text, sizeof(text), "SELECT %.*s FROM %.*s WHERE 1 = 0", STR_FMT(name),
+             STR_FMT(table));
+    return sql_script(db, text) == SQL_OK;
+}
+
+static bool add_column(struct buf *out, struct sql *db, struct str what)
+{
+    struct str type = what;
+    struct str table = str_cut(&type, ' '), name = str_cut(&type, ' ');
+    return has_column(db, table, name) ||
+           buf_add_format(out, "ALTER TABLE %.*s ADD COLUMN %.*s %.*s;", STR_FMT(table),
+                          STR_FMT(name), STR_FMT(type));
+}
+
+/* Outside a transaction, which a look for a column that is not there would end. */
+static bool script_fill(struct buf *out, struct sql *db, const char *script)
+{
+    static const struct str column = {"column ", 7};
+    const struct sql_words *w = sql_words(sql_kind(db));
     struct str rest = str_from(script);
     while (rest.n > 0) {
         struct str plain = str_cut(&rest, '{');
         bool more = plain.p + plain.n < script + strlen(script);
         if (!buf_add(out, plain))
             return false;
-        if (more && !add_word(out, w, str_cut(&rest, '}')))
+        struct str word = more ? str_cut(&rest, '}') : STR_NONE;
+        bool ok = !more || (str_starts(word, column) ? add_column(out, db, str_skip(word, column.n))
+                                                     : add_word(out, w, word));
+        if (!ok)
             return false;
     }
     return buf_add_char(out, '\0');
@@ -59,7 +84,7 @@ static enum sql_result step(struct sql *db, unsigned at, struct buf *ret_why)
     struct sql_value number = sql_int(at + 1);
     buf_init(&script, SCRIPT_MAX);
     enum sql_result r = SQL_FAILED;
-    if (script_fill(&script, sql_words(sql_kind(db)), migrations[at].script))
+    if (script_fill(&script, db, migrations[at].script))
         r = sql_begin(db);
     if (r == SQL_OK)
         r = sql_script(db, script.p);

@@ -8,7 +8,8 @@
 
 #include "store/sql.h"
 
-/* One step, written once for all databases: {blob}, {text}, {key} and {suffix} are replaced. */
+/* One step, written once for all databases: {blob}, {text}, {key} and {suffix} are replaced, and
+ * {column TABLE NAME TYPE} adds a column that is not there yet. */
 struct migration {
     const char *name;
     const char *script;

@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "base/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,11 @@ bool store_stream_find(struct store *s, struct str key, struct store_position *r
     return streams_position(&s->streams, key, ret);
 }
 
+bool store_stream_leads(struct store *s, struct str key, uint32_t epoch, uint64_t offset)
+{
+    return streams_leads(&s->streams, key, epoch, offset);
+}
+
 static bool name_ok(struct str name)
 {
     struct utf8_state u;
@@ -146,6 +152,23 @@ enum store_health store_health_of(enum sql_result r)
     return r == SQL_FULL ? STORE_DISK_FULL : r == SQL_OK ? STORE_OK : STORE_DOWN;
 }
 
+/* A full disk is no reason not to start: the writer goes on trying, and nothing is taken before. */
+static bool begin_use(struct store *s, struct buf *ret_why)
+{
+    enum sql_result r = streams_begin_use(&s->streams, s->writer);
+    s->streams.in_use = r == SQL_OK;
+    if (r != SQL_OK && r != SQL_FULL) {
+        buf_add_format(ret_why, "store: the database cannot be written: %s\n", sql_why(s->writer));
+        return false;
+    }
+    if (r == SQL_FULL) {
+        log_error("store: the disk is full: durable publishes are refused until it can be written");
+        atomic_store(&s->health, (int)store_health_of(r));
+        snprintf(s->why, sizeof(s->why), "%s", sql_why(s->writer));
+    }
+    return true;
+}
+
 static bool open_connections(struct store *s, struct buf *ret_why)
 {
     enum sql_result r;
@@ -162,6 +185,8 @@ static bool open_connections(struct store *s, struct buf *ret_why)
         buf_add_format(ret_why, "store: the streams cannot be read: %s\n", sql_why(s->writer));
         return false;
     }
+    if (!begin_use(s, ret_why))
+        return false;
     s->reader = sql_open(url, &r, ret_why);
     return s->reader != NULL;
 }
@@ -223,6 +248,7 @@ void store_stop(struct store *s)
     pthread_join(s->writer_thread, NULL);
     pthread_join(s->reader_thread, NULL);
     s->running = false;
+    atomic_store(&s->health, STORE_DOWN); // whoever publishes now is told so before it is shown
 }
 
 void store_close(struct store **sp)

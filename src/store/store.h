@@ -35,7 +35,8 @@ struct store_options {
 };
 
 /* Migrates the schema, and reads where every stream stands. NULL: ret_why says why, for people: the
- * database cannot be opened, is damaged, or was written by a newer version. */
+ * database cannot be opened, is damaged, or was written by a newer version. After an end in which
+ * not everything could be written, a crash above all, every stream has another epoch. */
 struct store *store_open(const struct store_options *o, struct buf *ret_why);
 /* Commits what is waiting, if it can be, and ends the threads. The loops must turn once more:
  * answers are in the mail, and what is asked for from now on is answered SQL_DOWN. NULL is
@@ -98,6 +99,10 @@ struct store_position {
     uint64_t first, last; // kept offsets; first > last: none
 };
 bool store_stream_find(struct store *s, struct str key, struct store_position *ret);
+/* Whether a place in an epoch of before leads into the present one: it ended in a crash, and the
+ * events up to there are the same. What was seen behind the end that was found on the disk may
+ * never have been written. */
+bool store_stream_leads(struct store *s, struct str key, uint32_t epoch, uint64_t offset);
 
 struct store_read {
     struct mail mail; // private

@@ -36,6 +36,7 @@ struct writer {
     unsigned again;            // so often the batch was merely in somebody's way
     enum sql_result failure;   // of the last one that was not
     bool ending;               // the store is closing
+    bool leaked;               // something was shown and will not be written
     uint64_t lost;             // at the end
 };
 
@@ -182,8 +183,10 @@ static bool take(struct writer *w)
         struct store_append *next = a->next;
         w->batch_events++;
         w->batch_bytes += event_bytes(&a->event);
-        if (!streams_batch_add(&s->streams, a))
+        if (!streams_batch_add(&s->streams, a)) {
             store_append_release(s, a, SQL_FAILED); // no memory, or too many streams
+            w->leaked = true;
+        }
         a = next;
     }
     return go_on;
@@ -209,6 +212,8 @@ static enum sql_result write_all(struct writer *w)
 {
     struct store *s = w->store;
     enum sql_result r = sql_begin(w->db);
+    if (r == SQL_OK && !s->streams.in_use)
+        r = streams_begin_use(&s->streams, w->db);
     if (r == SQL_OK)
         r = streams_batch_write(&s->streams, w->db);
     for (struct store_job *j = s->batch.first; r == SQL_OK && j != NULL; j = j->next)
@@ -246,6 +251,7 @@ static void committed(struct writer *w, uint64_t began_ns)
     if (atomic_load(&s->health) != STORE_OK)
         health_set(s, SQL_OK, "");
     w->again = 0;
+    s->streams.in_use = true;
     streams_batch_settle(&s->streams, true, append_committed, s);
     streams_sweep_settle(&s->streams, true);
     streams_checkpoint_settle(&s->streams, true);
@@ -346,8 +352,9 @@ void *store_writer(void *store)
         checkpoint_when_due(&w);
     }
     w.batch_events = w.batch_bytes = 0;
-    if (ok)
-        (void)checkpoint_all(&w);
+    if (ok && checkpoint_all(&w) && !w.leaked)
+        (void)streams_end_use(
+            w.db); // if it is not said, the next start takes more care than needed
     abandon(&w);
     return NULL;
 }

@@ -157,6 +157,65 @@ bool streams_position(struct streams *s, struct str key, struct store_position *
     return st != NULL;
 }
 
+/* ---- generations ---- */
+
+enum { FORMER_EPOCHS_MAX = 64 };
+
+/* What an epoch becomes in a later generation: another one, and always the same. */
+static uint32_t epoch_in(uint32_t epoch, uint32_t generation)
+{
+    uint64_t h = ((uint64_t)generation << 32 | epoch) * 0x9e3779b97f4a7c15u;
+    h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9u;
+    uint32_t e = (uint32_t)(h >> 32);
+    while (e == 0 || e == epoch)
+        e++;
+    return e;
+}
+
+static bool is_stale(const struct streams *s, const struct stream_mark *m)
+{
+    return m->generation != s->generation;
+}
+
+/* The epochs of the crashes between two writes of the row all hold what the first of them held. */
+static bool leads(const struct streams *s, const struct stream_mark *m, uint32_t epoch,
+                  uint64_t offset)
+{
+    uint64_t last = is_stale(s, m) ? m->last : m->former_last;
+    uint32_t present = is_stale(s, m) ? s->generation : m->generation;
+    if (m->former_epoch == 0 || epoch == 0 || offset > last)
+        return false;
+    if (epoch == m->former_epoch)
+        return true;
+    uint32_t g = present - 1;
+    for (unsigned n = 0; g > m->former_generation && n < FORMER_EPOCHS_MAX; n++, g--) {
+        if (epoch_in(m->former_epoch, g) == epoch)
+            return true;
+    }
+    return false;
+}
+
+bool streams_leads(struct streams *s, struct str key, uint32_t epoch, uint64_t offset)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct stream *st = streams_find(s, key);
+    bool yes = st != NULL && leads(s, &st->now, epoch, offset);
+    pthread_mutex_unlock(&s->lock);
+    return yes;
+}
+
+enum sql_result streams_begin_use(struct streams *s, struct sql *db)
+{
+    struct sql_value generation = sql_int(s->generation);
+    return sql_run(db, "UPDATE recado_checkpoint SET clean = 0, generation = ?", &generation, 1,
+                   NULL, NULL);
+}
+
+enum sql_result streams_end_use(struct sql *db)
+{
+    return sql_run(db, "UPDATE recado_checkpoint SET clean = 1", NULL, 0, NULL, NULL);
+}
+
 enum sql_result streams_trim(struct streams *s, struct sql *db, struct str key, uint64_t up_to)
 {
     pthread_mutex_lock(&s->lock);
@@ -183,10 +242,18 @@ struct loading {
     bool failed;
 };
 
+/* The row is of an older generation than this one. */
+static void age(struct stream_mark *m, uint32_t generation)
+{
+    m->former_epoch = m->epoch;
+    m->former_generation = m->generation;
+    m->epoch = epoch_in(m->epoch, generation);
+}
+
 static bool load_stream(void *ctx, const struct sql_value *row, size_t count)
 {
     struct loading *l = ctx;
-    MUST(count == 12);
+    MUST(count == 16);
     buf_clear(&l->key);
     bool ok =
         buf_add(&l->key, row[1].s) && buf_add_char(&l->key, '\0') && buf_add(&l->key, row[2].s);
@@ -206,7 +273,13 @@ static bool load_stream(void *ctx, const struct sql_value *row, size_t count)
         .skip_seq = (uint64_t)row[9].i,
         .far_seq = (uint64_t)row[10].i,
         .at_ms = row[11].i,
+        .generation = (uint32_t)row[12].i,
+        .former_epoch = (uint32_t)row[13].i,
+        .former_generation = (uint32_t)row[14].i,
+        .former_last = (uint64_t)row[15].i,
     };
+    if (is_stale(l->streams, &st->now))
+        age(&st->now, l->streams->generation);
     return true;
 }
 
@@ -251,17 +324,45 @@ static bool load_number(void *ctx, const struct sql_value *row, size_t count)
     return true;
 }
 
+struct checkpoint {
+    uint64_t seq;
+    uint32_t generation;
+    bool clean;
+};
+
+static bool load_checkpoint(void *ctx, const struct sql_value *row, size_t count)
+{
+    MUST(count == 3);
+    *(struct checkpoint *)ctx =
+        (struct checkpoint){(uint64_t)row[0].i, (uint32_t)row[1].i, row[2].i != 0};
+    return true;
+}
+
+/* What was on its way when everything up to it was trimmed never came: what comes now is not it. */
+static void clamp_firsts(struct streams *s)
+{
+    for (uint64_t id = 0; id < s->id_cap; id++) {
+        struct stream *st = s->by_id[id];
+        if (st != NULL && is_stale(s, &st->now) && st->now.first > st->now.last + 1)
+            st->now.first = st->now.last + 1;
+    }
+}
+
 enum sql_result streams_load(struct streams *s, struct sql *db)
 {
+    struct checkpoint at = {0};
     struct loading l = {.streams = s};
     uint64_t newest = 0;
     buf_init(&l.key, 64 << 10);
-    enum sql_result r =
-        sql_run(db, "SELECT seq FROM recado_checkpoint", NULL, 0, load_number, &s->checkpoint_seq);
+    enum sql_result r = sql_run(db, "SELECT seq, generation, clean FROM recado_checkpoint", NULL, 0,
+                                load_checkpoint, &at);
+    s->checkpoint_seq = at.seq;
+    s->generation = at.generation + !at.clean;
     if (r == SQL_OK)
         r = sql_run(db,
                     "SELECT id, tenant, channel, epoch, first_offset, last_offset, chunks, bytes, "
-                    "last_seq, skip_seq, far_seq, at FROM recado_streams",
+                    "last_seq, skip_seq, far_seq, at, generation, former_epoch, "
+                    "former_generation, former_last FROM recado_streams",
                     NULL, 0, load_stream, &l);
     if (r == SQL_OK)
         r = sql_run(db, "SELECT max(seq) FROM recado_chunks", NULL, 0, load_number, &newest);
@@ -275,6 +376,7 @@ enum sql_result streams_load(struct streams *s, struct sql *db)
         s->next_seq = newest + 1;
     if (s->next_seq <= s->checkpoint_seq)
         s->next_seq = s->checkpoint_seq + 1;
+    clamp_firsts(s);
     buf_fini(&l.key);
     return l.failed ? SQL_FAILED : r;
 }

@@ -9,6 +9,12 @@
  * The rows of recado_streams are written at checkpoints only; at the start, what came after the
  * last one is read from the chunks.
  *
+ * Subscribers are fed before a commit, so a program that ends without having written everything may
+ * have shown events whose offsets are free again. The generation counts such ends: in each, every
+ * stream has another epoch, made from its row's epoch and the generation's number. The row is
+ * written again with the first event that comes then, and never for a stream of which nothing
+ * comes.
+ *
  * Thread:  streams_find() and streams_fill_position() on any thread; what changes the database on
  *          the writer's; streams_read() on the reader's.
  * Memory:  one object per stream, until it is forgotten.
@@ -32,6 +38,10 @@ struct stream_mark {
     uint64_t bytes;                       // of the chunks that are there
     uint64_t last_seq, skip_seq, far_seq; // newest chunk, newest near and far ones; 0: none
     int64_t at_ms;                        // of the newest event
+    uint32_t generation;                  // in which the row was written; an older one: stale
+    uint32_t former_epoch;                // the epoch of before, in an older generation; 0: none
+    uint32_t former_generation;           // which that was
+    uint64_t former_last;                 // where it ended; of a stale row: where it ends now
 };
 
 struct stream {
@@ -70,6 +80,8 @@ struct streams {
     struct sweep_effect *effects; // of the transaction under way
     size_t effect_count, effect_cap;
     uint64_t uncounted; // chunks since the last checkpoint
+    uint32_t generation;
+    bool in_use; // the database knows that it is, and of which generation
     struct buf body, scratch;
     void (*retention)(void *ctx, struct str key, struct store_retention *ret);
     void *ctx;
@@ -79,6 +91,10 @@ bool streams_init(struct streams *s, const struct store_options *o);
 void streams_fini(struct streams *s);
 /* Reads the rows, and the chunks that came behind the last checkpoint. */
 enum sql_result streams_load(struct streams *s, struct sql *db);
+/* Writes down that the streams are in use, before an event is taken; or that all that was shown has
+ * been written, behind the last one. */
+enum sql_result streams_begin_use(struct streams *s, struct sql *db);
+enum sql_result streams_end_use(struct sql *db);
 struct stream *streams_find(const struct streams *s, struct str key);
 struct stream *streams_of_id(const struct streams *s, uint64_t id);
 /* Under a new id; NULL: no memory, or streams_max. */
@@ -92,6 +108,7 @@ void streams_forget(struct streams *s, struct stream *st);
 void streams_mark_dirty(struct streams *s, struct stream *st);
 
 bool streams_position(struct streams *s, struct str key, struct store_position *ret);
+bool streams_leads(struct streams *s, struct str key, uint32_t epoch, uint64_t offset);
 
 /* A batch: add all, write inside a transaction (again, if it was not committed), then settle:
  * each() is called for every append, in order within a stream. */

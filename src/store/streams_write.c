@@ -48,6 +48,7 @@ static enum sql_result begin_stream(struct streams *s, struct stream *st, struct
         return SQL_FAILED;
     uint64_t first = st->draft.epoch == 0 ? st->draft.first : 0; // was it trimmed meanwhile?
     st->draft = (struct stream_mark){.epoch = a->epoch,
+                                     .generation = s->generation,
                                      .first = first > a->event.offset ? first : a->event.offset};
     st->draft.last = a->event.offset - 1;
     const struct sql_value values[] = {sql_int((int64_t)st->fresh_id),
@@ -56,17 +57,38 @@ static enum sql_result begin_stream(struct streams *s, struct stream *st, struct
                                        sql_int(st->draft.epoch),
                                        sql_int((int64_t)st->draft.first),
                                        sql_int((int64_t)st->draft.last),
-                                       sql_int((int64_t)st->id)};
-    const struct sql_value ids[] = {values[0], values[6]};
+                                       sql_int(st->draft.generation)};
+    const struct sql_value ids[] = {values[0], sql_int((int64_t)st->id)};
     enum sql_result r =
         sql_run(db, "DELETE FROM recado_streams WHERE id = ? OR id = ?", ids, 2, NULL, NULL);
     if (r != SQL_OK)
         return r;
     return sql_run(db,
                    "INSERT INTO recado_streams (id, tenant, channel, epoch, first_offset, "
-                   "last_offset, chunks, bytes, last_seq, skip_seq, far_seq, at) "
-                   "VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0)",
-                   values, 6, NULL, NULL);
+                   "last_offset, generation, chunks, bytes, last_seq, skip_seq, far_seq, at, "
+                   "former_epoch, former_generation, former_last) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+                   values, 7, NULL, NULL);
+}
+
+/* The first event since an end in which not everything was written: from now on the row says which
+ * epoch it is, and up to where the one before leads here. */
+static enum sql_result renew_stream(const struct streams *s, struct stream *st, struct sql *db)
+{
+    struct stream_mark *m = &st->draft;
+    m->generation = s->generation;
+    m->former_last = m->last;
+    const struct sql_value values[] = {sql_int(m->epoch),
+                                       sql_int(m->generation),
+                                       sql_int(m->former_epoch),
+                                       sql_int(m->former_generation),
+                                       sql_int((int64_t)m->former_last),
+                                       sql_int((int64_t)m->first),
+                                       sql_int((int64_t)st->id)};
+    return sql_run(db,
+                   "UPDATE recado_streams SET epoch = ?, generation = ?, former_epoch = ?, "
+                   "former_generation = ?, former_last = ?, first_offset = ? WHERE id = ?",
+                   values, 7, NULL, NULL);
 }
 
 /* One chunk out of the events that stand in body. */
@@ -131,6 +153,8 @@ static enum sql_result write_stream(struct streams *s, struct stream *st, struct
         uint64_t first = a->event.offset;
         if (a->epoch != st->draft.epoch)
             r = begin_stream(s, st, db, a);
+        else if (st->draft.generation != s->generation)
+            r = renew_stream(s, st, db);
         if (first > st->draft.last + 1 && first > st->draft.first) {
             st->draft.first = first; // some were not stored: what is older cannot be joined to it
             st->trimmed_pass = s->sweep_pass;

@@ -132,7 +132,6 @@ static void append_sized(unsigned stream, uint64_t offset, size_t size)
         .released = piece_released,
     };
     waiting++;
-    assert_int_equal(store_health(store), STORE_OK);
     store_append(store, &p->append);
 }
 
@@ -318,6 +317,172 @@ static void test_epochs(void **state)
     check_read(STREAM, 0, 0, 0, false, 1, 2);
 }
 
+struct trimming {
+    struct store_trim trim;
+    bool done;
+};
+
+static void trimmed(struct store_job *j)
+{
+    struct store_trim *t = container_of(j, struct store_trim, job);
+    assert_int_equal(j->result, SQL_OK);
+    container_of(t, struct trimming, trim)->done = true;
+}
+
+static void trim(unsigned stream, uint64_t up_to)
+{
+    char key[64];
+    struct trimming t = {.trim = {.job = {.loop = loop, .done = trimmed},
+                                  .key = key_of(stream, key),
+                                  .up_to = up_to}};
+    store_stream_trim(store, &t.trim);
+    while (!t.done)
+        loop_turn(loop, 100);
+}
+
+/* ---- ends in which something was not written ---- */
+
+static void script_on_closed(const char *text)
+{
+    enum sql_result r;
+    struct buf why;
+    buf_init(&why, 4096);
+    struct sql *db = sql_open(str_from(url), &r, &why);
+    assert_non_null(db);
+    if (sql_script(db, text) != SQL_OK)
+        fail_msg("%s", sql_why(db));
+    sql_close(&db);
+    buf_fini(&why);
+}
+
+/* As if what was shown behind the last commit had been lost. */
+static void crash(void)
+{
+    close_store();
+    script_on_closed("UPDATE recado_checkpoint SET clean = 0");
+    open_store();
+}
+
+static struct store_position position(unsigned stream)
+{
+    char key[64];
+    struct store_position at = {0};
+    assert_true(store_stream_find(store, key_of(stream, key), &at));
+    return at;
+}
+
+static bool leads(unsigned stream, uint32_t epoch, uint64_t offset)
+{
+    char key[64];
+    return store_stream_leads(store, key_of(stream, key), epoch, offset);
+}
+
+/* The battery's streams have an epoch each; from now on this one has another. */
+static void append_as(unsigned stream, uint32_t epoch, uint64_t offset)
+{
+    uint32_t before = epoch_of_streams;
+    epoch_of_streams = epoch - stream;
+    append(stream, offset);
+    epoch_of_streams = before;
+}
+
+static void test_crashes(void **state)
+{
+    enum { STREAM = 47, QUIET = 48 };
+    (void)state;
+    if (!outlives())
+        skip();
+    for (uint64_t o = 1; o <= 10; o++) {
+        append(STREAM, o);
+        append(QUIET, o);
+    }
+    wait_for_all();
+    uint32_t first = position(STREAM).epoch, quiet[4] = {position(QUIET).epoch};
+    assert_false(leads(STREAM, first, 10)); // it is the present one
+    reopen();
+    assert_int_equal(position(STREAM).epoch, first);
+    uint32_t before = first;
+    for (unsigned n = 1; n <= 3; n++) {
+        uint64_t last = 10 * n;
+        crash();
+        struct store_position at = position(STREAM);
+        assert_int_not_equal(at.epoch, before);
+        assert_int_equal(at.first, 1);
+        assert_int_equal(at.last, last);
+        for (int clean = 0; clean < 3; clean++) { // before, behind the first event, later
+            assert_true(leads(STREAM, before, 1));
+            assert_true(leads(STREAM, before, last));
+            assert_false(leads(STREAM, before, last + 1));
+            assert_false(leads(STREAM, before + 1, last));
+            assert_false(leads(STREAM, 0, 1));
+            if (n > 1)
+                assert_false(leads(STREAM, first, 1)); // one is remembered
+            for (uint64_t o = 1; clean > 0 && o <= 5; o++)
+                append_as(STREAM, at.epoch, last + (uint64_t)(clean - 1) * 5 + o);
+            wait_for_all();
+            reopen();
+            assert_int_equal(position(STREAM).epoch, at.epoch);
+        }
+        check_read(STREAM, 0, 0, 0, false, 1, last + 10);
+        before = at.epoch;
+        // Nothing has come in the quiet one: all places in it are as good as before.
+        quiet[n] = position(QUIET).epoch;
+        for (unsigned k = 0; k < n; k++) {
+            assert_int_not_equal(quiet[k], quiet[n]);
+            assert_true(leads(QUIET, quiet[k], 10));
+            assert_false(leads(QUIET, quiet[k], 11));
+        }
+    }
+    append_as(QUIET, quiet[3], 11);
+    wait_for_all();
+    reopen();
+    for (unsigned k = 0; k < 3; k++) {
+        assert_true(leads(QUIET, quiet[k], 10));
+        assert_false(leads(QUIET, quiet[k], 11));
+    }
+}
+
+/* Trimmed up to an event that never came: what comes in its place is not trimmed. */
+static void test_crash_behind_a_trim(void **state)
+{
+    enum { STREAM = 49 };
+    (void)state;
+    if (!outlives())
+        skip();
+    for (uint64_t o = 1; o <= 5; o++)
+        append(STREAM, o);
+    wait_for_all();
+    trim(STREAM, 8);
+    crash();
+    struct store_position at = position(STREAM);
+    assert_int_equal(at.first, 6);
+    assert_int_equal(at.last, 5);
+    append_as(STREAM, at.epoch, 6);
+    wait_for_all();
+    check_read(STREAM, 0, 0, 0, false, 6, 6);
+    reopen();
+    check_read(STREAM, 0, 0, 0, false, 6, 6);
+}
+
+/* Another epoch of the hub's own forgets what led into the one before. */
+static void test_crash_and_a_new_beginning(void **state)
+{
+    enum { STREAM = 44 };
+    (void)state;
+    if (!outlives())
+        skip();
+    append(STREAM, 1);
+    wait_for_all();
+    uint32_t before = position(STREAM).epoch;
+    crash();
+    append_as(STREAM, 4711, 1);
+    wait_for_all();
+    reopen();
+    assert_int_equal(position(STREAM).epoch, 4711);
+    assert_false(leads(STREAM, before, 1));
+    check_read(STREAM, 0, 0, 0, false, 1, 1);
+}
+
 /* Those that cannot be stored are known before anything is delivered. */
 static void test_reserve(void **state)
 {
@@ -341,7 +506,8 @@ static void test_stopped(void **state)
         skip();
     append(70, 1);
     store_stop(store);
-    append(70, 2);
+    assert_int_equal(store_health(store), STORE_DOWN);
+    append(70, 2); // of somebody who did not ask
     while (waiting > 0)
         loop_turn(loop, 100);
     assert_int_equal(refused, 1);
@@ -349,29 +515,6 @@ static void test_stopped(void **state)
     close_store();
     open_store();
     check_position(70, 1, 1);
-}
-
-struct trimming {
-    struct store_trim trim;
-    bool done;
-};
-
-static void trimmed(struct store_job *j)
-{
-    struct store_trim *t = container_of(j, struct store_trim, job);
-    assert_int_equal(j->result, SQL_OK);
-    container_of(t, struct trimming, trim)->done = true;
-}
-
-static void trim(unsigned stream, uint64_t up_to)
-{
-    char key[64];
-    struct trimming t = {.trim = {.job = {.loop = loop, .done = trimmed},
-                                  .key = key_of(stream, key),
-                                  .up_to = up_to}};
-    store_stream_trim(store, &t.trim);
-    while (!t.done)
-        loop_turn(loop, 100);
 }
 
 static void test_trim(void **state)
@@ -534,6 +677,37 @@ static void test_newer_schema_is_refused(void **state)
     open_store();
 }
 
+/* A database of the first version, and one in which half of the step to the next was done. */
+static void test_older_schema_is_brought_up(void **state)
+{
+    enum { STREAM = 43 };
+    (void)state;
+    if (!outlives())
+        skip();
+    append(STREAM, 1);
+    append(STREAM, 2);
+    wait_for_all();
+    uint32_t epoch = position(STREAM).epoch;
+    for (int half = 0; half < 2; half++) {
+        close_store();
+        script_on_closed("ALTER TABLE recado_streams DROP COLUMN former_last");
+        script_on_closed("ALTER TABLE recado_streams DROP COLUMN former_generation");
+        if (half == 0) {
+            script_on_closed("ALTER TABLE recado_streams DROP COLUMN former_epoch");
+            script_on_closed("ALTER TABLE recado_streams DROP COLUMN generation");
+            script_on_closed("ALTER TABLE recado_checkpoint DROP COLUMN clean");
+            script_on_closed("ALTER TABLE recado_checkpoint DROP COLUMN generation");
+        }
+        script_on_closed("UPDATE recado_schema SET version = 1");
+        open_store();
+        check_read(STREAM, 0, 0, 0, false, 1, 2);
+        // The version before did not say how it ended.
+        assert_int_equal(position(STREAM).epoch != epoch, half == 0);
+        assert_true(half == 1 || leads(STREAM, epoch, 2));
+        epoch = position(STREAM).epoch;
+    }
+}
+
 static void drop_tables(void)
 {
     static const char *const tables[] = {"recado_schema", "recado_streams", "recado_chunks",
@@ -597,6 +771,10 @@ int main(void)
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_crashes),
+        cmocka_unit_test(test_crash_behind_a_trim),
+        cmocka_unit_test(test_crash_and_a_new_beginning),
+        cmocka_unit_test(test_older_schema_is_brought_up),
         cmocka_unit_test(test_reserve),
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_retention),

@@ -78,6 +78,11 @@ def result_of(answer):
     return answer["result"]
 
 
+def publish(recado, channel, data):
+    """Where it is now: {offset, epoch}."""
+    return result_of(recado.post("/api/publish", {"channel": channel, "data": data}))
+
+
 def history(recado, channel, since=None, limit=-1, reverse=False):
     """(events as {offset: data}, in their order; position)"""
     ask = {"channel": channel, "limit": limit, "reverse": reverse}
@@ -190,13 +195,16 @@ def test_a_restart_keeps_history_offset_and_epoch(start_recado, any_store):
     assert whole_history(recado, "kept:a") == before
     recado.kill()
     recado.start()
-    assert whole_history(recado, "kept:a") == before
-    result = result_of(recado.post("/api/publish", {"channel": "kept:a", "data": 1}))
-    assert (result["offset"], result["epoch"]) == (251, before[1]["epoch"])
+    events, position = whole_history(recado, "kept:a")
+    assert (events, position["offset"]) == (before[0], 250)
+    assert position["epoch"] != before[1]["epoch"]  # more may have been shown than was written
+    assert history(recado, "kept:a", dict(before[1], offset=249))[0] == {250: before[0][250]}
+    assert publish(recado, "kept:a", 1) == {"offset": 251, "epoch": position["epoch"]}
     result_of(recado.post("/api/history_remove", {"channel": "kept:a"}))
     recado.kill()
     recado.start()
-    assert whole_history(recado, "kept:a") == ({}, {"offset": 251, "epoch": before[1]["epoch"]})
+    events, position = whole_history(recado, "kept:a")
+    assert (events, position["offset"]) == ({}, 251)
 
 
 @pytest.mark.timeout(1200)
@@ -285,6 +293,165 @@ def test_who_was_away_for_long_recovers_in_pieces(start_recado):
 
     for offsets in asyncio.run(everybody()):
         assert offsets[:total - 9] == list(range(11, total + 2))
+
+
+# ---- seen, but not committed ----
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgres"])
+def stalled(request, start_recado):
+    """(a running server, a context in which nothing can be committed)"""
+    if request.param == "sqlite":
+        recado = start_recado(KEPT)
+
+        @contextlib.contextmanager
+        def stall():
+            with contextlib.closing(sqlite3.connect(recado.data / "recado.db", timeout=60,
+                                                    isolation_level=None)) as db:
+                db.execute("BEGIN IMMEDIATE")
+                yield
+
+        yield recado, stall
+        return
+    database = Database(request.param)
+
+    @contextlib.contextmanager
+    def stall():
+        database("pause")
+        try:
+            yield
+        finally:
+            database("go_on")
+
+    yield start_recado(f"store: '{database.url}'\n{KEPT}"), stall
+    database.end()
+
+
+def publish_unanswered(recado, channel, data):
+    """Of a namespace that is acknowledged when it is on the disk, which it never is."""
+    def send():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            recado.post("/api/publish", {"channel": channel, "data": data}, timeout=60)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+@contextlib.contextmanager
+def native(recado):
+    from websockets.sync.client import connect
+
+    with connect(recado.ws_url, max_size=None) as ws:
+        ws.send('{"id":1,"connect":{}}')
+        assert "connect" in json.loads(ws.recv(30))
+        yield ws
+
+
+def subscribe(ws, channel, since=None):
+    """The answer; every offset and data that it brings as `publications`."""
+    ask = {"channel": channel}
+    if since:
+        ask |= {"recover": True} | since
+    ws.send(json.dumps({"id": 2, "subscribe": ask}))
+    while True:
+        for line in ws.recv(30).splitlines():
+            said = json.loads(line)
+            if "subscribe" in said:
+                return said["subscribe"]
+            if said == {}:
+                ws.send("{}")
+
+
+def heard(ws, count):
+    pubs = []
+    while len(pubs) < count:
+        for line in ws.recv(30).splitlines():
+            said = json.loads(line)
+            if "pub" in said.get("push", {}):
+                pubs.append(said["push"]["pub"])
+            elif said == {}:
+                ws.send("{}")
+    return pubs
+
+
+def resume(recado, channel, since):
+    """(whether it was recovered, {offset: data} of what was missed, the position now)"""
+    with native(recado) as ws:
+        answer = subscribe(ws, channel, since)
+    return (answer.get("recovered", False),
+            {p["offset"]: p["data"] for p in answer.get("publications", [])},
+            {"offset": answer.get("offset", 0), "epoch": answer["epoch"]})
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("channel", ["kept:a", "swift:a"])
+def test_an_offset_that_was_seen_is_not_given_again(stalled, channel):
+    recado, stall = stalled
+    seen = [publish(recado, channel, n) for n in (1, 2, 3)]
+    until("on the disk", lambda: history(recado, channel)[1]["offset"] == 3)
+    recado.stop()
+    recado.start()  # a clean end changes nothing
+    assert publish(recado, channel, 4) == {"offset": 4, "epoch": seen[0]["epoch"]}
+    crashes = [seen[1]]
+    for crash in (1, 2):
+        last = history(recado, channel)[1]
+        with native(recado) as ws:
+            subscribe(ws, channel)
+            with stall():
+                for n in range(3):
+                    publish_unanswered(recado, channel, f"lost {crash}")
+                lost = heard(ws, 3)
+                recado.kill()
+        assert [p["offset"] for p in lost] == [last["offset"] + n for n in (1, 2, 3)]
+        recado.start()
+        before = last
+        # Who saw less than what is on the disk goes on; and nothing has been published since.
+        recovered, missed, now = resume(recado, channel, before)
+        assert (recovered, missed) == (True, {}) and now["offset"] == last["offset"], now
+        assert now["epoch"] != last["epoch"]
+        for n in range(1, 4):  # who saw more does not, and never will
+            at = {"offset": last["offset"] + n, "epoch": last["epoch"]}
+            assert not resume(recado, channel, at)[0]
+            got = publish(recado, channel, f"new {crash}.{n}")
+            assert got == {"offset": last["offset"] + n, "epoch": now["epoch"]}
+            assert not resume(recado, channel, at)[0], at
+            recovered, missed, _ = resume(recado, channel, before)
+            assert recovered and missed == {last["offset"] + k: f"new {crash}.{k}"
+                                            for k in range(1, n + 1)}
+            # the same by REST
+            code = json.loads(recado.post("/api/history", {
+                "channel": channel, "limit": 10, "since": at})[2]).get("error", {}).get("code")
+            assert code == 112
+            assert history(recado, channel, before, limit=10)[0] == missed
+        crashes.append(last)
+    # A clean end in between keeps the epoch, and what is accepted.
+    now = history(recado, channel)[1]
+    recado.stop()
+    recado.start()
+    assert history(recado, channel)[1] == now
+    assert resume(recado, channel, crashes[-1])[0]
+    assert not resume(recado, channel, dict(crashes[-1], offset=crashes[-1]["offset"] + 1))[0]
+    # Of the crash before the last nothing is claimed.
+    assert not resume(recado, channel, dict(crashes[0], offset=now["offset"]))[0]
+
+
+@pytest.mark.timeout(300)
+def test_a_quiet_stream_is_recovered_over_many_crashes(start_recado):
+    """Nothing came in since: whoever saw all of it may go on, whatever happened to the server."""
+    recado = start_recado(KEPT)
+    for n in (1, 2, 3):
+        at = publish(recado, "kept:quiet", n)
+    places = [at]
+    for _ in range(4):
+        recado.kill()
+        recado.start()
+        for place in places:
+            assert resume(recado, "kept:quiet", place)[:2] == (True, {})
+        places.append(history(recado, "kept:quiet")[1])
+    assert len({place["epoch"] for place in places}) == 5
+    publish(recado, "kept:quiet", 4)
+    for place in places:
+        assert resume(recado, "kept:quiet", place)[:2] == (True, {4: 4})
+        assert not resume(recado, "kept:quiet", dict(place, offset=4))[0] or place is places[-1]
 
 
 # ---- databases that go away ----
@@ -455,11 +622,13 @@ def test_a_copy_while_it_is_in_use(start_recado):
     load = Load(recado)
     load.more(500)
     before = dict(load.acknowledged)
+    place = history(recado, "kept:0", limit=0)[1]
     copy = recado.folder / "copy.db"
     done = recado.run("store", "backup", "-c", recado.config_path, "--data", recado.data, copy)
     assert done.returncode == 0, done.stderr
     load.more(100)
     load.stop()
+    seen = history(recado, "kept:0", limit=0)[1]
     again = recado.run("store", "backup", "--data", recado.data, copy)
     assert again.returncode == 1 and "exists" in again.stderr
     checked = recado.run("store", "check", "--data", recado.data)
@@ -471,6 +640,13 @@ def test_a_copy_while_it_is_in_use(start_recado):
     recado.start()
     load.acknowledged = before
     load.check()
+    # What came after the copy was seen, and is not there: its offsets are given to others.
+    assert history(recado, "kept:0", limit=0)[1]["offset"] < seen["offset"]
+    assert resume(recado, "kept:0", place)[0]
+    assert not resume(recado, "kept:0", seen)[0]
+    for n in range(200):
+        publish(recado, "kept:0", n)
+    assert not resume(recado, "kept:0", seen)[0]
 
 
 def test_what_cannot_be_copied(cli, tmp_path):
