@@ -391,6 +391,7 @@ void logbook_destroy(struct logbook **bp)
     *bp = NULL;
     if (b == NULL)
         return;
+    timer_cancel(&b->timer);
     logbook_clear(b);
     while (b->first != NULL) {
         struct log_line *next = b->first->next;
