@@ -406,6 +406,7 @@ static void agents_release(struct endpoint *e)
 
 static const struct dialect_route agents_routes[] = {
     {1u << HTTP_GET, "/api/websocket/stats", agents_stats},
+    {1u << HTTP_GET, "/api/agent-tasks/execution-history", agents_history},
 };
 
 const struct dialect dialect_agents = {

@@ -398,6 +398,7 @@ static const struct dialect_route routes[] = {
     {1u << HTTP_GET, "/api/v1/stream/{job_id}", conductor_stream},
     {1u << HTTP_POST, "/api/internal/task-event", conductor_ingest},
     {1u << HTTP_GET, "/api/tasks/events", conductor_recent},
+    {1u << HTTP_GET, "/api/tasks", conductor_tasks},
     {1u << HTTP_GET, "/ws/agent-stream", conductor_produce},
 };
 

@@ -14,6 +14,7 @@
 #include "runs/ledger_priv.h"
 
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -142,9 +143,13 @@ static enum sql_result batch_run(struct store_job *j, struct sql *db)
     {
         r = change_apply(l, container_of(it, struct run_change, link), db);
         if (r != SQL_OK)
-            return r;
+            break;
     }
-    return rows_lease_next(db, &l->job_lease_next);
+    if (r == SQL_OK)
+        r = rows_lease_next(db, &l->job_lease_next);
+    if (r != SQL_OK)
+        snprintf(l->why, sizeof(l->why), "%s", sql_why(db));
+    return r;
 }
 
 static void count(struct ledger *l, const struct run_change *c)
@@ -223,7 +228,8 @@ static void batch_refused(struct ledger *l, enum sql_result r)
     list_each_safe(it, &l->running)
     {
         struct run_change *c = container_of(it, struct run_change, link);
-        log_error("runs: a change could not be written and is left out: %s", sql_result_name(r));
+        log_error("runs: a change could not be written and is left out: %s: %s", sql_result_name(r),
+                  l->why);
         give_up(l, c);
     }
 }

@@ -28,6 +28,14 @@ def chat(start_recado, upstream):
     return start
 
 
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
 # ---- the orchestrator's page ----
 
 class Page:
@@ -429,6 +437,94 @@ async def test_two_readers_of_a_fast_answer(chat, upstream):
         assert reader.last()["content"] == row["answer"]["content"] == text(400)
 
 
+def record(server, upstream, channel, tenant="default"):
+    """Begins an answer in a channel; ends it."""
+    import http.client
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    c.request("POST", "/v1/chat/completions",
+              json.dumps({"model": "gate?n=4", "stream": True,
+                          "messages": [{"role": "user", "content": "a"}]}),
+              {"X-Recado-Channel": channel, "X-Recado-Tenant": tenant})
+    upstream.release(2)
+    answer = c.getresponse()
+    assert answer.status == 200, answer.read()
+    until(lambda: shown(server, channel, tenant) == text(2))
+
+    def end():
+        upstream.release(2)
+        answer.read()
+        c.close()
+    return end
+
+
+def shown(server, channel, tenant):
+    got = server.api("history", {"channel": channel, "limit": 1, "reverse": True, "tenant": tenant})
+    publications = got["result"]["publications"]
+    return publications and publications[0]["data"].get("content")
+
+
+class Follower:
+    """Of one answer, in words that every dialect has."""
+
+    def __init__(self):
+        self.content = self.state = None
+
+    def hear(self, type, data):
+        if type == "chat:message":
+            assert self.content in (None, data["content"])
+            self.content, self.state = data["content"], data["state"]
+        elif type == "chat:append":
+            self.content += data["text"]
+
+    def is_whole(self):
+        return self.state == "complete" and self.content == text(4)
+
+
+async def test_a_late_joiner_with_socket_io(chat, upstream):
+    import socketio
+    server = chat("gate?n=4")
+    id = "7b0e2c1c-9a3d-4a0e-8a53-3a3f3f0c7b11"
+    server.stop()
+    server.config += f"auth: {{hmac_secret: \"{SECRET}\"}}\n"
+    server.start()
+    token = jwt.encode({"sub": "ana", "organization_id": "o1", "exp": int(time.time()) + 600},
+                       SECRET, "HS256")
+    end = record(server, upstream, f"conversation:{id}", "o1")
+    follower, client = Follower(), socketio.AsyncClient()
+    client.on("chat:message", lambda data: follower.hear("chat:message", data))
+    client.on("chat:append", lambda data: follower.hear("chat:append", data))
+    await client.connect(server.url, auth={"token": token})
+    await client.emit("join_conversation", {"conversation_id": id})
+    for _ in range(600):
+        if follower.content is not None:
+            break
+        await asyncio.sleep(0.05)
+    assert follower.content == text(2) and follower.state == "streaming"
+    end()
+    for _ in range(600):
+        if follower.is_whole():
+            break
+        await asyncio.sleep(0.05)
+    assert follower.is_whole()
+    await client.disconnect()
+
+
+async def test_a_late_joiner_of_an_organization(chat, upstream):
+    server = chat("gate?n=4")
+    end = record(server, upstream, "agents", "org-1")
+    ws = await websockets.connect(server.ws("/ws/agents?organizationId=org-1"))
+    follower = Follower()
+    while follower.content is None:
+        frame = json.loads(await asyncio.wait_for(ws.recv(), 60))
+        follower.hear(frame["type"], frame["data"])
+    assert follower.content == text(2) and follower.state == "streaming"
+    end()
+    while not follower.is_whole():
+        frame = json.loads(await asyncio.wait_for(ws.recv(), 60))
+        follower.hear(frame["type"], frame["data"])
+    await ws.close()
+
+
 # ---- HTTP and rpc ----
 
 def test_a_question_over_http(chat, upstream):
@@ -445,6 +541,38 @@ def test_a_question_over_http(chat, upstream):
     assert row["content"] == text(2) and row["id"] == made["answer"]["id"]
     assert set(row) == {"id", "conversation_id", "role", "content", "state", "model", "error",
                         "tokens", "created_at", "updated_at"}
+
+
+def test_a_stream_over_http(chat, upstream):
+    import urllib.request
+    server = chat("gate?n=3")
+    body = json.dumps({"message": "a", "stream": True}).encode()
+    stream = urllib.request.urlopen(urllib.request.Request(server.url + "/api/chat", body), timeout=60)
+    assert stream.headers["Content-Type"].startswith("text/event-stream")
+    upstream.release(3)
+    events = [dict(line.split(": ", 1) for line in event.splitlines())
+              for event in stream.read().decode().split("\n\n") if event.startswith("event")]
+    rows = [json.loads(e["data"]) for e in events]
+    assert [e["event"] for e in events] == ["chat:message"] * 2 + ["chat:append"] * 3 + ["chat:message"]
+    assert [r["role"] for r in (rows[0], rows[1])] == ["user", "assistant"]
+    assert [r["seq"] for r in rows[2:5]] == [1, 2, 3]
+    assert "".join(r["text"] for r in rows[2:5]) == rows[5]["content"] == text(3)
+    assert rows[5] == messages(server, 1)[1] and rows[5]["state"] == "complete"
+
+
+def test_a_stream_whose_reader_leaves(chat, upstream):
+    import http.client
+    server = chat("gate?n=3")
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    c.request("POST", "/api/chat", json.dumps({"message": "a", "stream": True}))
+    assert c.getresponse().status == 200
+    c.close()
+    upstream.release(3)
+    end = time.monotonic() + 60
+    while messages(server, 1)[1]["state"] != "complete":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    api(server, "/api/chat", {"message": "", "stream": True}, 400)
 
 
 def test_settings_narrow_down(chat, upstream):
@@ -638,6 +766,19 @@ async def test_a_restart_keeps_the_history(chat):
     assert await history(server) == before and before[-1] == frames[-1]["data"]
 
 
+def test_many_questions_of_one_conversation(chat, upstream):
+    """More than a channel has messages that are being written: the others come when they have ended."""
+    server = chat("gate?n=1", "chat: {queue_max: 40}")
+    made = [api(server, "/api/chat", {"message": str(i)}, 202)["answer"]["id"] for i in range(20)]
+    upstream.release(20)
+    until(lambda: [m["state"] for m in messages(server, 1)] == ["complete"] * 40)
+    until(lambda: len(server.api("history", {"channel": "chat:1", "limit": 100})["result"]
+                      ["publications"]) == 40)
+    kept = server.api("history", {"channel": "chat:1", "limit": 100})["result"]["publications"]
+    assert [p["data"]["id"] for p in kept if p["data"]["role"] == "assistant"] == made
+    assert upstream.under_way_max == 1
+
+
 def test_many_conversations_at_once(chat, upstream):
     server = chat("words?n=20&delay=0.01")
     answers = {}
@@ -663,14 +804,6 @@ def database(request):
     made = Database(request.param)
     yield made
     made.end()
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-    return value
 
 
 async def test_a_database_that_goes_away_in_the_middle(chat, upstream, database):
