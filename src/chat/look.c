@@ -58,7 +58,7 @@ static enum sql_result messages_read(struct look *k, struct sql *db, int64_t lim
     k->messages = calloc((size_t)limit, sizeof(k->messages[0]));
     if (k->messages == NULL)
         return SQL_FAILED;
-    return rows_messages(db, &k->what, limit, spoken, message_keep, k);
+    return chat_rows_messages(db, &k->what, limit, spoken, message_keep, k);
 }
 
 static enum sql_result written(struct json_writer *w)
@@ -119,7 +119,7 @@ static enum sql_result look_conversations(struct look *k, struct sql *db)
     json_writer_init(&l.w, &k->out);
     json_open_object(&l.w);
     json_open_array(json_key(&l.w, STR("conversations")));
-    enum sql_result r = rows_conversations(db, &k->what, conversation_put, &l, &total);
+    enum sql_result r = chat_rows_conversations(db, &k->what, conversation_put, &l, &total);
     json_close_array(&l.w);
     json_put_i64(json_key(&l.w, STR("total")), total);
     json_close_object(&l.w);
@@ -131,7 +131,7 @@ static enum sql_result look_conversation(struct look *k, struct sql *db, int64_t
 {
     struct listing l = {.look = k};
     json_writer_init(&l.w, &k->out);
-    enum sql_result r = rows_conversation(db, k->what.tenant, id, conversation_put, &l);
+    enum sql_result r = chat_rows_conversation(db, k->what.tenant, id, conversation_put, &l);
     return r == SQL_OK && l.w.failed ? SQL_FAILED : r;
 }
 
@@ -152,18 +152,18 @@ static enum sql_result look_run(struct store_job *j, struct sql *db)
         k->found = false;
         return look_conversation(k, db, k->what.conversation);
     case CHAT_CREATE:
-        r = rows_create(db, &k->what, clock_wall_ms(), &k->id);
+        r = chat_rows_create(db, &k->what, clock_wall_ms(), &k->id);
         return r == SQL_OK ? look_conversation(k, db, k->id) : r;
     case CHAT_CHANGE:
         k->found = false;
-        r = rows_change(db, &k->what, clock_wall_ms());
+        r = chat_rows_change(db, &k->what, clock_wall_ms());
         return r == SQL_OK ? look_conversation(k, db, k->what.conversation) : r;
     case CHAT_DELETE:
         k->found = false;
         r = look_conversation(k, db, k->what.conversation);
         buf_clear(&k->out);
         if (r == SQL_OK && k->found)
-            r = rows_delete(db, k->what.tenant, k->what.conversation);
+            r = chat_rows_delete(db, k->what.tenant, k->what.conversation);
         return r == SQL_OK && !buf_add(&k->out, STR("{}")) ? SQL_FAILED : r;
     }
     return SQL_FAILED;

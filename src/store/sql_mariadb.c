@@ -230,7 +230,8 @@ static void bind_params(struct bound *b, const struct sql_value *params, size_t 
         to->buffer_length = v->s.n;
         to->buffer = v->type == SQL_INT    ? (void *)&b->numbers[i]
                      : v->type == SQL_REAL ? (void *)&b->reals[i]
-                                           : (void *)(uintptr_t)(v->s.p != NULL ? v->s.p : "");
+                     : v->s.p != NULL      ? (void *)(uintptr_t)v->s.p
+                                           : (void *)(uintptr_t) ""; // empty is not NULL
     }
 }
 

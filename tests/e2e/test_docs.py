@@ -8,7 +8,8 @@ import pytest
 
 from servers import ROOT, environment
 
-PAGES = sorted([*(ROOT / "docs" / "dialects").glob("*.md"), ROOT / "docs" / "migrate.md"])
+PAGES = sorted([*(ROOT / "docs" / "dialects").glob("*.md"), ROOT / "docs" / "migrate.md",
+                ROOT / "docs" / "chat.md"])
 KEY = "0123456789abcdef0123456789abcdef"
 
 

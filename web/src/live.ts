@@ -52,6 +52,10 @@ export function toEvent(pub: NamedPublication, nowMs: number): LiveEvent {
   };
 }
 
+// The server's own readings and lines, and those that back ends send: they have pages of their own, and
+// among everything they would bury what somebody waits for.
+const QUIET: readonly string[] = ['monitor', 'logs'];
+
 // Somebody who looks at one channel, whatever the live view follows.
 export interface Watcher {
   event(type: string, data: unknown): void;
@@ -205,7 +209,8 @@ export class Live {
   }
 
   private arrived(name: string, pub: NamedPublication): void {
-    if (this.followed.includes(name)) this.onEvent(toEvent(pub, Date.now()));
+    const quiet = name === '*' && QUIET.includes(pub.channel);
+    if (this.followed.includes(name) && !quiet) this.onEvent(toEvent(pub, Date.now()));
     const type = pub.tags?.['type'] ?? pub.type ?? '';
     for (const watcher of this.watchers.get(name) ?? []) {
       try {

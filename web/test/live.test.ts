@@ -124,6 +124,22 @@ describe('Live', () => {
     live.stop();
   });
 
+  it('leaves readings and log lines out of everything, unless they are followed by name', async () => {
+    const live = new Live();
+    const seen: string[] = [];
+    live.onEvent = (event) => seen.push(`${event.channel} ${event.data}`);
+    live.start(['*', 'logs']);
+    await vi.waitFor(() => expect(live.following.size).toBe(2));
+    const all = (channel: string, data: number): void =>
+      FakeSocket.last?.say({ push: { channel: '*', pub: { channel, data } } });
+    all('monitor', 1);
+    all('logs', 2);
+    publish('logs', '', 3);
+    all('logs:shop', 4);
+    await vi.waitFor(() => expect(seen).toEqual(['logs 3', 'logs:shop 4']));
+    live.stop();
+  });
+
   it('asks anew for what is being written', async () => {
     const live = new Live();
     let readyCount = 0;
