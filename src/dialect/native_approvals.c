@@ -12,7 +12,7 @@
 enum { FIELD_STATUS, FIELD_USER, FIELD_LIMIT, FIELD_OFFSET, FIELD_ID, FIELD_PERMISSION, FIELDS };
 
 static const struct form_field fields[FIELDS] = {
-    [FIELD_STATUS] = {.name = "status", .kind = FORM_WORD, .max =.words = approval_statuses},
+    [FIELD_STATUS] = {.name = "status", .kind = FORM_WORD, .words = approval_statuses},
     [FIELD_USER] = {.name = "user", .kind = FORM_TEXT, .max = APPROVAL_ID_MAX},
     [FIELD_LIMIT] = {.name = "limit", .kind = FORM_NUMBER},
     [FIELD_OFFSET] = {.name = "offset", .kind = FORM_NUMBER},
