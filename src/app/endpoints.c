@@ -58,6 +58,8 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->monitor = s->monitor;
     e->approvals = s->api.approvals;
     e->chat = s->api.chat;
+    e->schedules = s->api.schedules;
+    e->logbook = s->api.logbook;
     e->llm = llm_settings_none();
     e->ledger = s->ledger;
 }

@@ -194,9 +194,7 @@ typedef bool rest_fn(struct http_router *rt, const struct api *api);
 
 /* For back ends, and so with the console. */
 static rest_fn *const rests[] = {
-    api_routes,
-    runs_routes,
-    schedules_routes,
+    api_routes, runs_routes, schedules_routes, logs_routes, monitor_routes,
 };
 /* For clients with their tokens as well: on every address. */
 static rest_fn *const client_rests[] = {

@@ -64,6 +64,7 @@ struct server {
     struct llm *llm; // NULL: there is no model
     struct scheduling *scheduling;
     struct ledger *ledger; // of runs
+    struct logging *logging;
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;

@@ -25,6 +25,8 @@ struct http_client;
 struct ledger;
 struct monitor;
 struct chat;
+struct logbook;
+struct schedules;
 
 /* A further path of a dialect. */
 struct dialect_route {
@@ -80,6 +82,8 @@ struct endpoint {
     struct approvals *approvals;        // NULL: none are kept
     struct ledger *ledger;              // of runs; NULL: none
     struct chat *chat;                  // conversations with a model; NULL: none
+    struct schedules *schedules;        // NULL: none
+    struct logbook *logbook;            // NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;

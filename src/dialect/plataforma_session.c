@@ -48,7 +48,10 @@ static bool wants_log(void *ctx, const struct publication *p)
         return false;
     if (!str_eq(p->channel, STR("logs")) && !str_eq(p->type, STR("log_message")))
         return false;
-    return plat_note_passes(plat_loop_note(ps->loop, p), ps->member->least, ps->member->source);
+    const struct plat_note *note = plat_loop_note(ps->loop, p);
+    if (note->seq > 0 && note->seq <= ps->tail_seq)
+        return false; // it was among the older ones
+    return plat_note_passes(note, ps->member->least, ps->member->source);
 }
 
 /* ---- subscriptions ---- */
@@ -67,6 +70,7 @@ static void ready(struct plat_session *ps)
 {
     plat_register_hear(&plat_shared_of(ps)->reg, ps->member);
     welcome(ps);
+    plat_tail_send(ps);
     sink_release(hub_outflow(ps->ws.session.hub), carrier_sink(ps->ws.carrier));
     conn_resume_reading(ps->ws.carrier->conn);
 }
@@ -427,6 +431,7 @@ void plat_session_begin(struct plat_session *ps, const struct plat_ask *ask)
     struct ws_session *ws = &ps->ws;
     uint64_t now_ms = loop_now_ms(ws_session_loop(ws));
     bool ok = session_keep(ps, ask) && loop_prepare(ps->loop, ask->kind);
+    ps->tail = ask->tail;
     ps->alive_ms = now_ms;
     ps->heartbeat_ms = now_ms + ws->endpoint->options->heartbeat_interval_ms;
     if (!ok) {

@@ -82,6 +82,10 @@ void sql_rollback(struct sql *db);
  * cannot be told. A connection that is opened again claims it again before anything else. */
 bool sql_claim(struct sql *db);
 
+/* Looks at an embedded database for damage, as far as that takes moments: all of it up to 64 MiB.
+ * A server looks after its own. */
+enum sql_result sql_verify(struct sql *db);
+
 /* Of the last failure. */
 const char *sql_why(const struct sql *db);
 
