@@ -12,15 +12,15 @@ static const char *const words[] = {"one", "two", NULL};
 
 enum { TEXT, LINE, WORD, NUMBER, AMOUNT, SCALAR, TIME, SPAN, OBJECT, FIELDS };
 static const struct form_field fields[FIELDS] = {
-    [TEXT] = {"text", FORM_TEXT, 5, .nullable = true},
-    [LINE] = {"line", FORM_LINE, 3},
+    [TEXT] = {"text", FORM_TEXT, .max = 5, .nullable = true},
+    [LINE] = {"line", FORM_LINE, .max = 3},
     [WORD] = {"word", FORM_WORD, .words = words},
-    [NUMBER] = {"number", FORM_NUMBER},
-    [AMOUNT] = {"amount", FORM_AMOUNT, 8},
-    [SCALAR] = {"scalar", FORM_SCALAR, 8},
-    [TIME] = {"time", FORM_TIME},
-    [SPAN] = {"span", FORM_SPAN},
-    [OBJECT] = {"object", FORM_OBJECT, 10},
+    [NUMBER] = {.name = "number", .kind = FORM_NUMBER},
+    [AMOUNT] = {"amount", FORM_AMOUNT, .max = 8},
+    [SCALAR] = {"scalar", FORM_SCALAR, .max = 8},
+    [TIME] = {.name = "time", .kind = FORM_TIME},
+    [SPAN] = {.name = "span", .kind = FORM_SPAN},
+    [OBJECT] = {"object", FORM_OBJECT, .max = 10},
 };
 
 static struct form_value values[FIELDS];
