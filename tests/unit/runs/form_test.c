@@ -12,15 +12,15 @@ static const char *const words[] = {"one", "two", NULL};
 
 enum { TEXT, LINE, WORD, NUMBER, AMOUNT, SCALAR, TIME, SPAN, OBJECT, FIELDS };
 static const struct form_field fields[FIELDS] = {
-    [TEXT] = {.name = "text", .kind = FORM_TEXT, .max = 5, .nullable = true},
-    [LINE] = {.name = "line", .kind = FORM_LINE, .max = 3},
-    [WORD] = {.name = "word", .kind = FORM_WORD, .words = words},
+    [TEXT] = {"text", FORM_TEXT, .max = 5, .nullable = true},
+    [LINE] = {"line", FORM_LINE, .max = 3},
+    [WORD] = {"word", FORM_WORD, .words = words},
     [NUMBER] = {.name = "number", .kind = FORM_NUMBER},
-    [AMOUNT] = {.name = "amount", .kind = FORM_AMOUNT, .max = 8},
-    [SCALAR] = {.name = "scalar", .kind = FORM_SCALAR, .max = 8},
+    [AMOUNT] = {"amount", FORM_AMOUNT, .max = 8},
+    [SCALAR] = {"scalar", FORM_SCALAR, .max = 8},
     [TIME] = {.name = "time", .kind = FORM_TIME},
     [SPAN] = {.name = "span", .kind = FORM_SPAN},
-    [OBJECT] = {.name = "object", .kind = FORM_OBJECT, .max = 10},
+    [OBJECT] = {"object", FORM_OBJECT, .max = 10},
 };
 
 static struct form_value values[FIELDS];
