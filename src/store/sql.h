@@ -71,7 +71,7 @@ enum sql_result sql_run(struct sql *db, const char *text, const struct sql_value
                         size_t count, sql_row_fn *row, void *ctx);
 /* Statements without parameters and answers, one after the other, not kept: for migrations. */
 enum sql_result sql_script(struct sql *db, const char *text);
-/* Rows that the last statement changed. */
+/* Rows that the last statement changed, those included that were as they should be already. */
 int64_t sql_changes(const struct sql *db);
 
 enum sql_result sql_begin(struct sql *db);
