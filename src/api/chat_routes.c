@@ -138,7 +138,7 @@ static void ask(struct http_request *r, struct chat_request *q, enum chat_verb v
                 unsigned status)
 {
     const struct api *api = r->route_ctx;
-    struct chat_ask a = {verb, q->asker.tenant, &q->fields, llm_settings_none()};
+    struct chat_ask a = {verb, q->asker.tenant, &q->fields, llm_settings_none(), 0};
     char why_at[WHY_MAX];
     struct buf why = buf_on(why_at, sizeof(why_at));
     if (!chat_ask_check(api->chat, &a, &why)) {

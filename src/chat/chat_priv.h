@@ -19,8 +19,8 @@
 #include <stdlib.h>
 
 enum {
-    CHAT_ANSWER_MAX = RECORD_TEXT_MAX, // bytes
-    CHAT_CONTEXT_BYTES_MAX = 1 << 20,  // of what the model is told
+    CHAT_ANSWER_MAX = 512 << 10,      // bytes; an answer is told as one message in the end
+    CHAT_CONTEXT_BYTES_MAX = 1 << 20, // of what the model is told
     CHAT_WHY_MAX = 512,
 };
 

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-enum { LOOK_BYTES_MAX = 64 << 20 };
+enum { LOOK_BYTES_MAX = 64 << 20, LOOK_BYTES_DEFAULT = 2 << 20, ROW_BYTES = 512 };
 
 struct look {
     struct store_job job;
@@ -19,7 +19,8 @@ struct look {
     int64_t id; // of what was made
     /* While messages are read: they come newest first, and are wanted oldest first. */
     struct chat_message **messages;
-    size_t count;
+    size_t count, total_bytes;
+    bool full; // there are older ones, which have no room
     chat_looked_fn *done;
     void *ctx;
     char bytes[];
@@ -31,12 +32,18 @@ static void messages_drop(struct look *k)
         free(k->messages[i]);
     free(k->messages);
     k->messages = NULL;
-    k->count = 0;
+    k->count = k->total_bytes = 0;
+    k->full = false;
 }
 
 static bool message_keep(void *ctx, const struct chat_message *m)
 {
     struct look *k = ctx;
+    size_t most = k->what.bytes_max > 0 ? k->what.bytes_max : LOOK_BYTES_DEFAULT;
+    k->total_bytes += m->content.n + m->content.n / 8 + ROW_BYTES;
+    k->full = k->count > 0 && k->total_bytes > most;
+    if (k->full)
+        return false;
     struct chat_message *copy =
         malloc(sizeof(*copy) + m->role.n + m->content.n + m->state.n + m->model.n + m->error.n);
     if (copy == NULL)
@@ -80,7 +87,7 @@ static enum sql_result look_messages(struct look *k, struct sql *db)
     for (size_t i = shown; i > 0; i--)
         chat_message_put(&w, k->messages[i - 1]);
     json_close_array(&w);
-    json_put_bool(json_key(&w, STR("has_more")), k->count > shown);
+    json_put_bool(json_key(&w, STR("has_more")), k->full || k->count > shown);
     json_close_object(&w);
     return written(&w);
 }

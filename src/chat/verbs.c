@@ -137,6 +137,7 @@ static bool look(struct chat *c, struct hub *hub, const struct chat_ask *ask, st
                                               .before = f->before,
                                               .limit = f->limit,
                                               .offset = f->offset,
+                                              .bytes_max = ask->bytes_max,
                                               .has_title = f->has_title,
                                               .has_system_prompt = f->has_system_prompt,
                                               .has_model = f->has_model,

@@ -29,6 +29,7 @@ struct chat_ask {
     struct str tenant;
     const struct chat_fields *fields; // conversation and so on
     struct llm_settings endpoint;     // of SEND: how the model is asked where it came in
+    size_t bytes_max;                 // of MESSAGES, as chat_lookup has it
 };
 
 /* text: JSON, or with an error why, for people (may be ""). */

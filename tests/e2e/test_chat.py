@@ -246,6 +246,19 @@ async def test_the_history_has_a_limit(chat):
     assert ids == sorted(set(ids))
 
 
+async def test_a_history_of_long_messages_does_not_end_its_reader(chat):
+    server = chat("words?n=1", "client: {out_max: 64KiB}")
+    for i in range(4):
+        api(server, "/api/chat", {"message": str(i) * 12000, "wait": True})
+    kept = await history(server)
+    assert [m["content"][:4] for m in kept][-4:] == ["2222", "0Olá", "3333", "0Olá"]
+    assert 4 <= len(kept) < 8
+    ws = await native(server)
+    got = await rpc(ws, "chat.history", {"conversation_id": 1})
+    assert got["has_more"] and got["messages"][-1]["id"] == kept[-1]["id"]
+    assert len(messages(server, 1)) == 8
+
+
 async def test_health_tells_of_the_database(chat):
     server = chat()
     status, _, body = server.get("/api/health")
