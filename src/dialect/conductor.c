@@ -88,8 +88,11 @@ static bool may_go_on(struct watcher *w, const struct answer *a)
 static void follows_all(void *ctx, const struct answer *a)
 {
     struct watcher *w = ctx;
-    if (may_go_on(w, a))
+    if (may_go_on(w, a)) {
         greet(w);
+        ws_session_resync(&w->ws, &conductor_writer, STR("gamification"), a->publications,
+                          a->publication_count, ws_session_send);
+    }
     session_unref(&w->ws.session);
 }
 

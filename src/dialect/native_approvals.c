@@ -12,12 +12,14 @@
 enum { FIELD_STATUS, FIELD_USER, FIELD_LIMIT, FIELD_OFFSET, FIELD_ID, FIELD_PERMISSION, FIELDS };
 
 static const struct form_field fields[FIELDS] = {
-    [FIELD_STATUS] = {"status", FORM_WORD, .words = approval_statuses},
-    [FIELD_USER] = {"user", FORM_TEXT, APPROVAL_ID_MAX},
-    [FIELD_LIMIT] = {"limit", FORM_NUMBER},
-    [FIELD_OFFSET] = {"offset", FORM_NUMBER},
-    [FIELD_ID] = {"id", FORM_SCALAR, 6 * APPROVAL_ID_MAX + 2},
-    [FIELD_PERMISSION] = {"permissionId", FORM_SCALAR, 6 * APPROVAL_ID_MAX + 2},
+    [FIELD_STATUS] = {.name = "status", .kind = FORM_WORD, .words = approval_statuses},
+    [FIELD_USER] = {.name = "user", .kind = FORM_TEXT, .max = APPROVAL_ID_MAX},
+    [FIELD_LIMIT] = {.name = "limit", .kind = FORM_NUMBER},
+    [FIELD_OFFSET] = {.name = "offset", .kind = FORM_NUMBER},
+    [FIELD_ID] = {.name = "id", .kind = FORM_SCALAR, .max = 6 * APPROVAL_ID_MAX + 2},
+    [FIELD_PERMISSION] = {.name = "permissionId",
+                          .kind = FORM_SCALAR,
+                          .max = 6 * APPROVAL_ID_MAX + 2},
 };
 
 enum approval_verb { VERB_LIST, VERB_APPROVE, VERB_DENY };

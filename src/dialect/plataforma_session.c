@@ -102,6 +102,9 @@ static void seat_subscribed(void *ctx, const struct answer *a)
     }
     if (ps->joining == 0 && !ps->ws.ending)
         ready(ps);
+    if (a->err == ERR_OK && !ps->ws.ending && ps->member->kind == PLAT_PROJECT && seat->sub != NULL)
+        ws_session_resync(&ps->ws, &plat_writer, subscription_channel(seat->sub), a->publications,
+                          a->publication_count, ws_session_send); // behind the welcome
     session_unref(&ps->ws.session);
 }
 

@@ -113,8 +113,8 @@ void approvals_waiting(struct approvals *a, const struct desk_from *from, struct
 
 enum decide_field { DECIDE_BY, DECIDE_NOTE, DECIDE_FIELDS };
 static const struct form_field decide_fields[DECIDE_FIELDS] = {
-    [DECIDE_BY] = {"by", FORM_TEXT, APPROVAL_ID_MAX},
-    [DECIDE_NOTE] = {"note", FORM_TEXT, 4096},
+    [DECIDE_BY] = {.name = "by", .kind = FORM_TEXT, .max = APPROVAL_ID_MAX},
+    [DECIDE_NOTE] = {.name = "note", .kind = FORM_TEXT, .max = 4096},
 };
 
 static struct sql_value text_or_null(struct str s)

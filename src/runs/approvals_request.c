@@ -17,21 +17,21 @@ const struct str approvals_types[3] = {
 enum { ACTION_BYTES = 1000, NOTE_BYTES = 4096, SCALAR_BYTES = 1600 };
 
 const struct form_field request_fields[REQUEST_FIELDS] = {
-    [REQUEST_ID] = {"id", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_PERMISSION] = {"permissionId", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_ACTION] = {"action", FORM_TEXT, ACTION_BYTES},
-    [REQUEST_AGENT] = {"agent_id", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_AGENT_ID] = {"agentId", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_TASK] = {"task_id", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_TASK_ID] = {"taskId", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_USER] = {"user", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_USER_ID] = {"userId", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_DETAILS] = {"details", FORM_OBJECT, APPROVAL_DATA_MAX / 2},
-    [REQUEST_EXPIRES_IN] = {"expires_in", FORM_SPAN},
-    [REQUEST_EXPIRES] = {"expiresIn", FORM_SPAN},
-    [REQUEST_APPROVED_BY] = {"approvedBy", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_DENIED_BY] = {"deniedBy", FORM_SCALAR, SCALAR_BYTES},
-    [REQUEST_NOTE] = {"note", FORM_TEXT, NOTE_BYTES},
+    [REQUEST_ID] = {.name = "id", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_PERMISSION] = {.name = "permissionId", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_ACTION] = {.name = "action", .kind = FORM_TEXT, .max = ACTION_BYTES},
+    [REQUEST_AGENT] = {.name = "agent_id", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_AGENT_ID] = {.name = "agentId", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_TASK] = {.name = "task_id", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_TASK_ID] = {.name = "taskId", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_USER] = {.name = "user", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_USER_ID] = {.name = "userId", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_DETAILS] = {.name = "details", .kind = FORM_OBJECT, .max = APPROVAL_DATA_MAX / 2},
+    [REQUEST_EXPIRES_IN] = {.name = "expires_in", .kind = FORM_SPAN},
+    [REQUEST_EXPIRES] = {.name = "expiresIn", .kind = FORM_SPAN},
+    [REQUEST_APPROVED_BY] = {.name = "approvedBy", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_DENIED_BY] = {.name = "deniedBy", .kind = FORM_SCALAR, .max = SCALAR_BYTES},
+    [REQUEST_NOTE] = {.name = "note", .kind = FORM_TEXT, .max = NOTE_BYTES},
 };
 
 /* ---- what it says ---- */

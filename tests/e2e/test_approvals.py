@@ -392,6 +392,39 @@ endpoints: [{{ path: /ws/agents, dialect: agents, auth: required }}]
     assert status == "approved"
 
 
+async def test_native_clients(start_recado):
+    """The rpc of the native dialect: the same fields and results."""
+    server = start_recado(f'auth: {{hmac_secret: "{SECRET}", api_keys: ["{KEY}"]}}\nloops: 2')
+    key = {"headers": {"X-API-Key": KEY}}
+    rows = {name: good(server, "POST", "", {"id": name, "action": "x", "user": user}, 201, **key)
+            for name, user in (("1", "ana"), ("2", "bob"), ("3", None))}
+    token = jwt.encode({"sub": "ana", "org": "org-aaa", "exp": int(time.time()) + 600}, SECRET, "HS256")
+    async with websockets.connect(server.ws_url) as ws:
+        async def rpc(method, data):
+            await ws.send(json.dumps({"id": 7, "rpc": {"method": method, "data": data}}))
+            reply = json.loads(await asyncio.wait_for(ws.recv(), 60))
+            assert reply.pop("id") == 7
+            return reply["rpc"]["data"] if "rpc" in reply else reply["error"]
+
+        await ws.send(json.dumps({"id": 1, "connect": {"token": token}}))
+        assert "error" not in json.loads(await ws.recv())
+        assert await rpc("approvals.list", {"status": "pending"}) == {
+            "approvals": [rows["3"], rows["1"]], "total": 2}
+        assert await rpc("approvals.list", {"limit": 1, "offset": 1}) == {
+            "approvals": [rows["1"]], "total": 2}
+        row = await rpc("approvals.approve", {"id": "1", "note": "pode", "by": "forged"})
+        assert (row["status"], row["decided_by"], row["note"]) == ("approved", "ana", "pode")
+        assert await rpc("approvals.approve", {"permissionId": 1}) == row
+        assert "approved already" in (await rpc("approvals.deny", {"id": "1"}))["message"]
+        assert (await rpc("approvals.deny", {"id": "2"}))["code"] == 103
+        assert (await rpc("approvals.deny", {"id": "3"}))["status"] == "denied"
+        for method, data, text in (("approve", {}, "id: must be"), ("deny", {"id": "none"}, "no such"),
+                                   ("list", {"limit": 0}, "limit"), ("list", {"status": "x"}, "status"),
+                                   ("list", [], "object")):
+            assert text in (await rpc("approvals." + method, data))["message"]
+    assert good(server, "GET", "/2", **key)["status"] == "pending"
+
+
 async def test_a_database_that_is_away(start_recado, database):
     server = start_recado(f"loops: 2\nstore: '{database.url}'")
     good(server, "POST", "", {"id": "p", "action": "x"}, 201)

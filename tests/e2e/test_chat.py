@@ -480,6 +480,43 @@ class Follower:
         return self.state == "complete" and self.content == text(4)
 
 
+async def test_a_late_joiner_with_a_native_library(chat, upstream):
+    import centrifuge
+    server = chat("gate?n=4")
+    follower, seen = Follower(), asyncio.Queue()
+
+    class Events(centrifuge.SubscriptionEventHandler):
+        async def on_publication(self, context):
+            follower.hear(context.pub.tags["type"], context.pub.data)
+            seen.put_nowait(None)
+
+    end = record(server, upstream, "chat:1")
+    client = centrifuge.Client(server.ws_url)
+    subscription = client.new_subscription("chat:1", events=Events())
+    await client.connect()
+    await subscription.subscribe()
+    await asyncio.wait_for(seen.get(), 60)
+    assert follower.content == text(2) and follower.state == "streaming"
+    end()
+    while not follower.is_whole():
+        await asyncio.wait_for(seen.get(), 60)
+    got = await client.rpc("chat.conversations", {})
+    assert got.data["total"] == 0
+    await client.disconnect()
+
+
+def test_a_late_joiner_with_the_native_library_of_pages(chat, upstream, start_node):
+    server = chat("gate?n=4")
+    api(server, "/api/chat", {"message": "a"}, 202)
+    upstream.release(2)
+    until(lambda: shown(server, "chat:1", "default") == text(2))
+    page = start_node("chat.mjs", server.ws_url)
+    assert page.next() == {"so far": text(2)}
+    upstream.release(6)
+    assert page.next() == {"complete": text(4)}
+    assert page.next() == {"complete": text(4)}
+
+
 async def test_a_late_joiner_with_socket_io(chat, upstream):
     import socketio
     server = chat("gate?n=4")
@@ -509,19 +546,24 @@ async def test_a_late_joiner_with_socket_io(chat, upstream):
     await client.disconnect()
 
 
-async def test_a_late_joiner_of_an_organization(chat, upstream):
+@pytest.mark.parametrize("path, channel, tenant", [
+    ("/ws/agents?organizationId=org-1", "agents", "org-1"),
+    ("/ws/gamification", "gamification", "default"),
+    ("/ws/project/PROJ-1", "project:PROJ-1", "default"),
+])
+async def test_a_late_joiner_of_an_application(chat, upstream, path, channel, tenant):
     server = chat("gate?n=4")
-    end = record(server, upstream, "agents", "org-1")
-    ws = await websockets.connect(server.ws("/ws/agents?organizationId=org-1"))
-    follower = Follower()
-    while follower.content is None:
-        frame = json.loads(await asyncio.wait_for(ws.recv(), 60))
-        follower.hear(frame["type"], frame["data"])
-    assert follower.content == text(2) and follower.state == "streaming"
-    end()
+    end = record(server, upstream, channel, tenant)
+    ws = await websockets.connect(server.ws(path))
+    follower, types = Follower(), []
     while not follower.is_whole():
         frame = json.loads(await asyncio.wait_for(ws.recv(), 60))
-        follower.hear(frame["type"], frame["data"])
+        types.append(frame["type"])
+        follower.hear(frame["type"], frame.get("data"))
+        if end is not None and follower.content is not None:
+            assert follower.content == text(2) and follower.state == "streaming"
+            end = end()
+    assert types[0] in ("connected", "connection")
     await ws.close()
 
 
