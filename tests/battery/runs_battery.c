@@ -696,6 +696,34 @@ static void test_many_events(void **state)
     asked_free(a);
 }
 
+/* One that the database refuses takes none of the others along: the texts of two databases hold no
+ * such bytes, and where they do nothing is refused. */
+static void test_a_refused_one_is_left_out(void **state)
+{
+    struct ledger_stats before, after;
+    char data[128];
+    (void)state;
+    ledger_read_stats(ledger, &before);
+    for (int i = 0; i < 40; i++) {
+        snprintf(data, sizeof(data), "{\"agent_id\":\"odd\",\"execution_id\":\"odd_%d\"}", i);
+        struct run_change *c = run_event_change(STR("t"), STR("g"), STR("agent_execution_started"),
+                                                str_from(data), clock_wall_ms());
+        assert_non_null(c);
+        if (i == 20)
+            c->said.name = STR("\xff\xfe");
+        assert_true(ledger_give(ledger, c));
+    }
+    wait_idle();
+    ledger_read_stats(ledger, &after);
+    int refused = (int)(after.dropped - before.dropped);
+    assert_in_range(refused, 0, 1);
+    struct asked *a = asked_make("t", WANT_STATS);
+    a->q.filter.agent_id = STR("odd");
+    ask(a);
+    assert_int_equal(a->q.stats.total, 40 - refused);
+    asked_free(a);
+}
+
 static void drop_tables(void)
 {
     struct buf why;
@@ -755,6 +783,7 @@ int main(void)
         cmocka_unit_test(test_rows_outlive_the_process),
         cmocka_unit_test(test_the_oldest_are_forgotten),
         cmocka_unit_test(test_many_events),
+        cmocka_unit_test(test_a_refused_one_is_left_out),
     };
     int failed = cmocka_run_group_tests_name("runs", tests, begin, end);
     if (getenv("RECADO_STORE_URL") == NULL) {
