@@ -120,7 +120,7 @@ def test_recados_own_lines(start_recado):
     assert read(server, "?tenant=default") == ([], False)
     with follow(server, "?level=debug&source=recado") as socket:
         with pytest.raises(websockets.InvalidStatus):
-            connect(server.ws("/ws/agents"), origin="http://evil.example").__enter__()
+            connect(server.ws("/ws/agents?organizationId=o"), origin="http://evil.example").__enter__()
         event = next_line(socket)
         assert event["data"]["level"] == "debug" and "evil.example" in event["data"]["message"]
         assert event["data"]["source"] == "recado"
