@@ -13,10 +13,11 @@ export default defineConfig({
     assetsDir: 'assets',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 600,
+    cssCodeSplit: false, // one small sheet: a page that is fetched later is dressed at once
     rollupOptions: {
       output: {
         entryFileNames: 'assets/console-[hash].js',
+        chunkFileNames: 'assets/[name]-[hash].js',
         assetFileNames: 'assets/console-[hash][extname]',
       },
     },
@@ -25,6 +26,7 @@ export default defineConfig({
     host: '127.0.0.1',
     proxy: {
       '/api': server,
+      '/v1': server,
       '/metrics': server,
       '/health': server,
       '/connection': { target: server, ws: true },

@@ -43,9 +43,11 @@ static bool verify(struct http_request *r, const struct admission *a, struct str
     return true;
 }
 
-static bool tenant_set(struct http_request *r, const struct api *api, struct str asked,
-                       struct asker *ret)
+bool rest_set_tenant(struct http_request *r, const struct api *api, struct str asked,
+                     struct asker *ret)
 {
+    if (asked.n == 0 && ret->tenant.n > 0)
+        return true;
     struct str own = ret->claims.tenant.n > 0 ? ret->claims.tenant : api->default_tenant;
     if (asked.n == 0)
         asked = own;
@@ -77,7 +79,7 @@ bool rest_admit(struct http_request *r, const struct api *api, struct str tenant
         return http_refuse(r, ERR_UNAUTHORIZED,
                            "unauthorized: an API key is needed, as X-API-Key or as "
                            "Authorization: apikey, or a client's token");
-    if (tenant_set(r, api, tenant, ret))
+    if (rest_set_tenant(r, api, tenant, ret))
         return true;
     asker_fini(ret);
     return false;
@@ -108,14 +110,36 @@ bool rest_refuse(struct http_request *r, struct str field, const char *why)
     return false;
 }
 
-bool rest_refuse_json(struct http_request *r, const struct json *j)
+static bool refuse_text(struct http_request *r, struct str head, const struct json *j)
 {
     char at[256];
     struct buf b = buf_on(at, sizeof(at));
-    buf_add(&b, STR("body: "));
+    buf_add(&b, head);
     json_error_write(j, &b);
     http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&b));
     return false;
+}
+
+bool rest_refuse_json(struct http_request *r, const struct json *j)
+{
+    return refuse_text(r, STR("body: "), j);
+}
+
+bool rest_body_tenant(struct http_request *r, struct str body, char at[256], struct str *ret)
+{
+    struct json j;
+    struct str raw;
+    *ret = STR_NONE;
+    if (json_trim(body).n == 0)
+        return true;
+    json_init(&j, body);
+    if (!json_skip(&j) || !json_end(&j))
+        return refuse_text(r, STR("the body is not JSON: "), &j);
+    if (!json_find(body, STR("tenant"), &raw) || raw.p[0] != '"')
+        return true;
+    if (raw.n - 2 <= 256 && json_string_decode((struct str){raw.p + 1, raw.n - 2}, at, 256, ret))
+        return true;
+    return rest_refuse(r, STR("tenant"), "must be at most 255 bytes of printable UTF-8");
 }
 
 /* ---- the query ---- */

@@ -20,6 +20,13 @@ struct asker {
  * of his token, and no other can be asked for. False: answered with 400, 401 or 403. */
 bool rest_admit(struct http_request *r, const struct api *api, struct str tenant,
                 struct asker *ret);
+/* For who was let in before the body was read, which names this tenant ("": none). False: answered
+ * with 400 or 403. */
+bool rest_set_tenant(struct http_request *r, const struct api *api, struct str tenant,
+                     struct asker *a);
+/* The member "tenant" of a body; "": it has none. False: the body is not JSON, or the name too
+ * long; answered. at: 256 bytes. */
+bool rest_body_tenant(struct http_request *r, struct str body, char at[256], struct str *ret);
 void asker_fini(struct asker *a);
 
 /* Answers with what the writer made; 500 when it did not fit. */

@@ -168,16 +168,30 @@ static bool draft_exists(const struct loader *l, struct str name)
     return false;
 }
 
-/* The hub finds options for every channel: "" and "*" are always there. */
+/* Conversations with a model are kept unless somebody says otherwise. */
+bool namespace_default(struct loader *l, struct namespace_draft *d)
+{
+    if (!values_default(l, SCOPE_NAMESPACE, d))
+        return false;
+    if (str_eq(d->name, STR("chat"))) {
+        d->options.history_count = 1000;
+        d->options.history_bytes = 16 << 20;
+        d->options.history_ttl_ms = 0;
+        d->options.durable = true;
+    }
+    return true;
+}
+
+/* The hub finds options for every channel: "" and "*" are always there, and so is "chat". */
 static void namespaces_complete(struct loader *l)
 {
-    const struct str always[] = {STR(""), STR("*")};
-    for (size_t i = 0; i < 2; i++) {
+    const struct str always[] = {STR(""), STR("*"), STR("chat")};
+    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
         if (draft_exists(l, always[i]))
             continue;
         struct namespace_draft *d = &l->drafts[l->draft_count++];
         *d = (struct namespace_draft){.name = always[i]};
-        values_default(l, SCOPE_NAMESPACE, d);
+        namespace_default(l, d);
     }
 }
 
@@ -211,7 +225,7 @@ static struct config *config_create(void)
 bool config_load(const struct config_source *source, struct config **ret, struct buf *messages)
 {
     struct loader l = {.config = config_create(), .messages = messages, .strict = source->strict};
-    l.drafts = calloc(CONFIG_NAMESPACES_MAX + 2, sizeof(*l.drafts));
+    l.drafts = calloc(CONFIG_NAMESPACES_MAX + 3, sizeof(*l.drafts));
     l.key_lines = calloc(config_key_count, sizeof(*l.key_lines));
     if (l.config != NULL && l.drafts != NULL && l.key_lines != NULL)
         load_sources(&l, source);

@@ -140,6 +140,9 @@ struct config {
 
     uint32_t shutdown_drain_ms;
     struct llm_options llm;
+    struct {
+        uint32_t context_count, message_max_bytes, queue_max;
+    } chat;
     uint32_t monitor_interval_ms;
     struct {
         uint32_t max, timeout_ms, answer_max_bytes;
@@ -149,6 +152,10 @@ struct config {
         uint64_t keep_max_bytes;
         bool own; // Recado's own lines are among them
     } logs;
+    struct {
+        uint64_t keep_ms;
+        uint32_t max, queue_max;
+    } runs;
     struct {
         struct socketio_options socketio;
         struct conductor_options conductor;

@@ -112,6 +112,8 @@ bool value_set_list(struct loader *l, const struct config_key *k, void *base,
                     const struct str *items, size_t count);
 /* Every key of a scope gets its default. */
 bool values_default(struct loader *l, enum key_scope scope, void *base);
+/* The same for a namespace of this name. */
+bool namespace_default(struct loader *l, struct namespace_draft *d);
 
 /* A value from outside the file; lists and tables may be YAML (and so JSON) as well. */
 void config_set_text(struct loader *l, const struct config_key *k, struct str text);

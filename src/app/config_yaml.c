@@ -240,7 +240,7 @@ static struct namespace_draft *draft_add(struct walk *w, struct str name)
     }
     struct namespace_draft *d = &l->drafts[l->draft_count++];
     *d = (struct namespace_draft){.more.line = l->line};
-    if (config_copy(l->config, name, &d->name) && values_default(l, SCOPE_NAMESPACE, d))
+    if (config_copy(l->config, name, &d->name) && namespace_default(l, d))
         return d;
     loader_complain(l, "out of memory");
     return NULL;

@@ -1,5 +1,6 @@
 /*
- * serve_figures.c - the machine's figures as events of the channel "monitor", and those of the last day.
+ * serve_figures.c - the machine's figures as events of the channel "monitor", and those of the last
+ * day.
  *
  * Why it exists: readings are taken on the monitor's thread, and only a loop may publish. A reading
  * is written once and goes by mail to the first loop, which keeps it and publishes it in every

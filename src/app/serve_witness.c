@@ -7,6 +7,9 @@
 #include "app/server.h"
 
 static const struct witness *const witnesses[] = {
+#define WITNESS(name) &name##_witness,
+#include "app/witnesses.def"
+#undef WITNESS
     NULL, // the end
 };
 

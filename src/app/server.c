@@ -6,6 +6,7 @@
  */
 #include "app/server.h"
 
+#include "api/openai.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -163,6 +164,9 @@ static void describe(struct server *s)
         .commands_max = c->api.commands_max,
         .history_limit_max = c->api.history_limit_max,
         .list_limit_max = c->api.list_limit_max,
+        .sse = {.heartbeat_ms = c->sse.heartbeat_ms,
+                .write_timeout_ms = c->sse.write_timeout_ms,
+                .out_max_bytes = c->client.out_max_bytes},
     };
     uuid_make(s->api.node_id);
     s->figures.node = s->node;
@@ -186,13 +190,34 @@ static void describe(struct server *s)
     };
 }
 
+typedef bool rest_fn(struct http_router *rt, const struct api *api);
+
+/* For back ends, and so with the console. */
+static rest_fn *const rests[] = {
+    api_routes, runs_routes, schedules_routes, logs_routes, monitor_routes,
+};
+/* For clients with their tokens as well: on every address. */
+static rest_fn *const client_rests[] = {
+    api_chat_routes,
+    openai_routes,
+    tasks_routes,
+    approvals_routes,
+};
+
+static bool rests_add(struct server *s, struct http_router *rt, rest_fn *const *fns, size_t count)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++)
+        ok = fns[i](rt, &s->api);
+    return ok;
+}
+
 /* Console, API, metrics and health: behind the internal addresses when there are any. */
 static bool route_insides(struct server *s, struct http_router *rt)
 {
     const struct config *c = s->config;
-    bool ok = api_routes(rt, &s->api) && schedules_routes(rt, &s->api) &&
-              logs_routes(rt, &s->api) && monitor_routes(rt, &s->api) &&
-              health_routes(rt, &s->figures);
+    bool ok =
+        health_routes(rt, &s->figures) && rests_add(s, rt, rests, sizeof(rests) / sizeof(rests[0]));
     if (ok && c->metrics_enabled)
         ok = metrics_routes(rt, &s->figures);
     if (ok && c->console_enabled)
@@ -207,9 +232,12 @@ static bool make_routers(struct server *s, struct buf *ret_why)
     s->routers[1] = internal ? http_router_create() : NULL;
     if (s->routers[0] == NULL || (internal && s->routers[1] == NULL))
         return false;
-    if (!route_insides(s, s->routers[internal]) || !endpoints_make(s, ret_why))
-        return false;
-    return true;
+    for (int k = 0; k <= internal; k++) {
+        if (!rests_add(s, s->routers[k], client_rests,
+                       sizeof(client_rests) / sizeof(client_rests[0])))
+            return false;
+    }
+    return route_insides(s, s->routers[internal]) && endpoints_make(s, ret_why);
 }
 
 static bool make_http(struct server *s)

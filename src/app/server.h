@@ -61,9 +61,10 @@ struct server {
     struct dialect_options dialect_options;
     struct http_client **clients; // requests to back ends, one per loop
     struct monitor *monitor;
-    struct scheduling *scheduling;
-    struct logging *logging;
     struct llm *llm; // NULL: there is no model
+    struct scheduling *scheduling;
+    struct ledger *ledger; // of runs
+    struct logging *logging;
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -123,7 +124,7 @@ struct service {
 #include "app/services.def"
 #undef SERVICE
 
-/* One who looks on at events; a line in serve_witness.c. */
+/* One who looks on at events; a line in witnesses.def. */
 struct witness {
     const char *name;
     const struct str *heads; // the types that it wants begin with one of these
@@ -132,6 +133,12 @@ struct witness {
      * publication may be kept by reference. */
     void (*saw)(struct server *s, struct hub *home, struct publication *p);
 };
+#define WITNESS(name) extern const struct witness name##_witness;
+#include "app/witnesses.def"
+#undef WITNESS
+struct desk_event;
+/* For desk_options.publish of services; ctx: the server. */
+void desk_publish(void *ctx, const struct desk_event *e);
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);

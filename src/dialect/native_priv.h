@@ -55,6 +55,7 @@ struct params {
     struct str token;
     struct str data, tf, subs, headers; // raw JSON
     struct str epoch;
+    struct str method; // of rpc, as it was written
     uint64_t offset;
     struct position since;
     int64_t limit;
@@ -85,6 +86,11 @@ void native_connect(struct native_session *ns, const struct command *cmd);
 void native_subscribe(struct native_session *ns, const struct command *cmd);
 void native_unsubscribe(struct native_session *ns, const struct command *cmd);
 void native_sub_refresh(struct native_session *ns, const struct command *cmd);
+/* Procedures by name: native_rpc.c has the table. */
+typedef void native_rpc_fn(struct native_session *ns, const struct command *cmd);
+native_rpc_fn native_rpc, native_rpc_chat_send, native_rpc_chat_history, native_rpc_chat_cancel,
+    native_rpc_chat_conversations, native_rpc_approvals_list, native_rpc_approvals_approve,
+    native_rpc_approvals_deny;
 
 /* ---- answers ---- */
 
@@ -101,6 +107,10 @@ void native_call_free(struct call *c);
 
 void native_reply_send(struct native_session *ns, struct str json);
 void native_reply_error(struct native_session *ns, uint32_t id, enum err err);
+/* The same in other words; why "": the error's own. */
+void native_reply_refuse(struct native_session *ns, uint32_t id, enum err err, struct str why);
+/* Of rpc: data is JSON. */
+void native_reply_data(struct native_session *ns, uint32_t id, struct str data);
 /* {"id":id,"name":{}} */
 void native_reply_empty(struct native_session *ns, uint32_t id, struct str name);
 /* Opens {"id":id,"name":{ ; native_reply_end() closes and sends. heap: an empty buffer. */

@@ -54,6 +54,8 @@ static bool read_word(struct json *j, struct str key, struct params *p, const st
                          : json_skip(j);
     if (json_key_is(key, STR("data")))
         return json_read_raw(j, &p->data);
+    if (json_key_is(key, STR("method")) && json_peek(j) == JSON_STRING)
+        return json_read_string_raw(j, &p->method);
     if (json_key_is(key, STR("epoch")))
         return json_read_string_raw(j, &p->epoch);
     if (json_key_is(key, STR("tf")))

@@ -255,8 +255,8 @@ static void refresh(struct native_session *ns, const struct command *cmd)
     native_reply_end(ns, &w, &heap);
 }
 
-/* There are no procedures to call here; a back end is called by its own interface. */
-static void rpc(struct native_session *ns, const struct command *cmd)
+/* Nobody listens to what is only sent; a back end is called by its own interface. */
+static void client_send(struct native_session *ns, const struct command *cmd)
 {
     native_reply_error(ns, cmd->id, ERR_METHOD_NOT_FOUND);
 }
@@ -278,8 +278,8 @@ const struct verb *native_verb_find(struct str raw_name)
         {STR("presence_stats"), presence_stats},
         {STR("refresh"), refresh},
         {STR("sub_refresh"), native_sub_refresh},
-        {STR("rpc"), rpc},
-        {STR("send"), rpc},
+        {STR("rpc"), native_rpc},
+        {STR("send"), client_send},
         {STR("ping"), ping},
     };
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {

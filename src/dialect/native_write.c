@@ -55,8 +55,15 @@ void native_reply_send(struct native_session *ns, struct str json)
 
 void native_reply_error(struct native_session *ns, uint32_t id, enum err err)
 {
-    char at[256];
+    native_reply_refuse(ns, id, err, STR_NONE);
+}
+
+void native_reply_refuse(struct native_session *ns, uint32_t id, enum err err, struct str why)
+{
+    char at[2048];
     struct buf b = buf_on(at, sizeof(at));
+    if (why.n == 0 || json_string_bytes_max(why) > sizeof(at) / 2)
+        why = err_message(err);
     struct json_writer w;
     if (id == 0)
         return; // nobody waits for an answer
@@ -65,7 +72,7 @@ void native_reply_error(struct native_session *ns, uint32_t id, enum err err)
     json_put_u64(json_key(&w, STR("id")), id);
     json_open_object(json_key(&w, STR("error")));
     json_put_u64(json_key(&w, STR("code")), err_code(err));
-    json_put_string(json_key(&w, STR("message")), err_message(err));
+    json_put_string(json_key(&w, STR("message")), why);
     if (err_is_temporary(err))
         json_put_bool(json_key(&w, STR("temporary")), true);
     json_close_object(&w);
@@ -102,6 +109,15 @@ void native_reply_end(struct native_session *ns, struct json_writer *w, struct b
     else
         native_end(ns, CLOSE_INTERNAL, 0, STR_NONE);
     buf_fini(heap);
+}
+
+void native_reply_data(struct native_session *ns, uint32_t id, struct str data)
+{
+    struct json_writer w;
+    struct buf heap;
+    native_reply_begin(&w, &heap, id, STR("rpc"));
+    json_put_raw(json_key(&w, STR("data")), data);
+    native_reply_end(ns, &w, &heap);
 }
 
 /* ---- pieces of results ---- */

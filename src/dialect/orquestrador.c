@@ -9,6 +9,7 @@
  */
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "chat/chat.h"
 #include "dialect/orquestrador_priv.h"
 #include "monitor/monitor.h"
 
@@ -75,12 +76,18 @@ static void do_monitoring(struct orq *o, bool on)
 static void do_chat(struct orq *o, const struct orq_command *c)
 {
     bool send = c->verb == ORQ_CHAT_SEND;
-    struct str before = send ? ORQ_PROCESSING : ORQ_HISTORY;
-    if (c->no_data != NULL)
+    struct str before = c->verb == ORQ_CHAT_HISTORY ? ORQ_HISTORY : ORQ_PROCESSING;
+    if (c->no_data != NULL && c->verb != ORQ_CHAT_CANCEL)
         reply_no_field(o, before, c->no_data, send ? "message" : "conversationId");
-    else
+    else if (o->ws.endpoint->chat == NULL)
         orq_reply_error(o, before,
                         STR("Error: este servidor n\xC3\xA3o tem chat nesta vers\xC3\xA3o"));
+    else if (send)
+        orq_chat_send(o, c);
+    else if (c->verb == ORQ_CHAT_HISTORY)
+        orq_chat_history(o, c);
+    else
+        orq_chat_cancel(o, c);
 }
 
 static void do_command(struct orq *o, const struct orq_command *c)
@@ -99,6 +106,7 @@ static void do_command(struct orq *o, const struct orq_command *c)
         break;
     case ORQ_CHAT_SEND:
     case ORQ_CHAT_HISTORY:
+    case ORQ_CHAT_CANCEL:
         do_chat(o, c);
         break;
     case ORQ_TYPELESS:
@@ -144,6 +152,7 @@ static void orq_message(struct ws_session *ws, struct str payload, bool binary)
 static void orq_closed(struct ws_session *ws)
 {
     orq_figures_leave(orq_of(ws));
+    orq_chat_leave(orq_of(ws));
 }
 
 static const struct encoding *orq_own_encoding(struct session *s)
@@ -210,14 +219,14 @@ static bool system_is_healthy(const struct endpoint *e)
            !over(f.disk_used_bytes, f.disk_total_bytes);
 }
 
-/* There is no database in this version, and nothing is said to be connected that is not. */
 static void orq_health(struct http_request *r, const struct endpoint *e)
 {
     char at[256], time[ISO_TIME_MAX];
     struct buf b = buf_on(at, sizeof(at));
     size_t n = iso_time_ms(loop_wall_ms(http_server_loop(r->server)), time);
     MUST(buf_add_format(
-        &b, "{\"status\":\"ok\",\"database\":\"error\",\"system\":\"%s\",\"timestamp\":\"%.*s\"}",
+        &b, "{\"status\":\"ok\",\"database\":\"%s\",\"system\":\"%s\",\"timestamp\":\"%.*s\"}",
+        e->chat != NULL && chat_is_usable(e->chat) ? "connected" : "error",
         system_is_healthy(e) ? "healthy" : "issues", (int)n, time));
     http_reply(r, 200, STR("application/json"), buf_str(&b), STR_NONE);
 }

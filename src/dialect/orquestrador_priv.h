@@ -19,16 +19,22 @@ enum orq_verb {
     ORQ_TASK_UNSUBSCRIBE,
     ORQ_CHAT_SEND,
     ORQ_CHAT_HISTORY,
+    ORQ_CHAT_CANCEL,
 };
 
 struct orq_command {
     enum orq_verb verb;
     const char *no_data; // what is there instead of data: "undefined", "null"; NULL: there is some
     struct str task_id;  // raw JSON; "": the data has none
+    struct str message, conversation_id, limit; // the same
 };
 
 /* False: not JSON, or nested too deeply to be looked at. */
 bool orq_command_read(struct str text, struct orq_command *ret);
+
+/* A number that JavaScript would pass on: what is false there is `otherwise`. False: it is no whole
+ * number from 1 on. */
+bool orq_number_read(struct str raw, int64_t otherwise, int64_t *ret);
 
 enum { ORQ_CHANNEL_MAX = 64 };
 /* The channel of a task whose id is a number: "task:7" for 7, 7.0 and 7e0. False: this is no number
@@ -48,6 +54,8 @@ bool orq_event_write(struct buf *out, struct str channel, const struct publicati
 size_t orq_event_bytes_max(struct str channel, const struct publication *p);
 /* {"type":"error","data":{"message":"<before><what>"}} */
 bool orq_error_write(struct buf *out, struct str before, struct str what);
+/* {"type":"chat:streaming","data":{"chunk":..,"done":..}} */
+bool orq_chunk_write(struct buf *out, struct str chunk, bool done);
 enum { ORQ_ERROR_MAX = 4096 };
 #define ORQ_PROCESSING STR("Erro ao processar mensagem: ")
 #define ORQ_HISTORY    STR("Erro ao buscar hist\xC3\xB3rico: ")
@@ -56,12 +64,14 @@ enum { ORQ_ERROR_MAX = 4096 };
 
 struct reply;
 struct tally_name;
+struct orq_chat;
 
 struct orq {
     struct ws_session ws;
     struct tally_name *followed; // where it is counted; NULL: does not follow the figures
     struct reply *first, *last;  // answers that wait for the first of them
     size_t waiting_bytes;
+    struct orq_chat *chat; // NULL: nothing is asked of the model
 };
 
 static inline struct orq *orq_of(struct ws_session *ws)
@@ -80,6 +90,14 @@ void orq_unfollow(struct orq *o, struct str channel);
 /* Publications as frames of their own, behind what is confirmed and waits to be told. */
 void orq_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
                 size_t count);
+
+/* ---- the model: orquestrador_chat.c ---- */
+
+void orq_chat_send(struct orq *o, const struct orq_command *c);
+void orq_chat_history(struct orq *o, const struct orq_command *c);
+void orq_chat_cancel(struct orq *o, const struct orq_command *c);
+/* The session goes: what it has asked goes on. */
+void orq_chat_leave(struct orq *o);
 
 /* ---- tenants in which somebody follows the figures: of one endpoint, on all loops ---- */
 

@@ -22,6 +22,7 @@ static enum orq_verb verb_named(struct str raw)
         {{"task:unsubscribe", 16}, ORQ_TASK_UNSUBSCRIBE},
         {{"chat:send", 9}, ORQ_CHAT_SEND},
         {{"chat:history", 12}, ORQ_CHAT_HISTORY},
+        {{"chat:cancel", 11}, ORQ_CHAT_CANCEL},
     };
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (json_key_is(raw, verbs[i].name))
@@ -45,7 +46,7 @@ static void read_data(struct json *j, struct orq_command *ret)
     struct str key;
     enum json_type type = json_peek(j);
     ret->no_data = type == JSON_NULL ? "null" : NULL;
-    ret->task_id = STR_NONE;
+    ret->task_id = ret->message = ret->conversation_id = ret->limit = STR_NONE;
     if (type != JSON_OBJECT) {
         json_skip(j);
         return;
@@ -54,6 +55,12 @@ static void read_data(struct json *j, struct orq_command *ret)
     while (json_object_next(j, &key)) {
         if (json_key_is(key, STR("taskId")))
             json_read_raw(j, &ret->task_id);
+        else if (json_key_is(key, STR("message")))
+            json_read_raw(j, &ret->message);
+        else if (json_key_is(key, STR("conversationId")))
+            json_read_raw(j, &ret->conversation_id);
+        else if (json_key_is(key, STR("limit")))
+            json_read_raw(j, &ret->limit);
     }
 }
 
@@ -92,6 +99,23 @@ static bool read_integer(struct str number, int64_t *ret)
         return false;
     *ret = (int64_t)d;
     return true;
+}
+
+static bool is_falsy(struct str raw)
+{
+    return raw.n == 0 || str_eq(raw, STR("null")) || str_eq(raw, STR("false")) ||
+           str_eq(raw, STR("\"\""));
+}
+
+bool orq_number_read(struct str raw, int64_t otherwise, int64_t *ret)
+{
+    int64_t n = 0;
+    if (raw.n > 1 && raw.p[0] == '"' && raw.n > 2)
+        raw = (struct str){raw.p + 1, raw.n - 2}; // a number in quotes is one to the database
+    if (!is_falsy(raw) && !read_integer(raw, &n))
+        return false;
+    *ret = n != 0 ? n : otherwise;
+    return *ret > 0;
 }
 
 bool orq_task_channel(struct str task_id, char at[ORQ_CHANNEL_MAX], struct str *ret)

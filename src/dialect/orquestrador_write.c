@@ -59,6 +59,13 @@ bool orq_event_write(struct buf *out, struct str channel, const struct publicati
     return ok && buf_add_char(out, '}');
 }
 
+bool orq_chunk_write(struct buf *out, struct str chunk, bool done)
+{
+    return buf_add(out, STR("{\"type\":\"chat:streaming\",\"data\":{\"chunk\":")) &&
+           json_write_string(out, chunk) &&
+           buf_add(out, done ? STR(",\"done\":true}}") : STR(",\"done\":false}}"));
+}
+
 bool orq_error_write(struct buf *out, struct str before, struct str what)
 {
     char at[512];

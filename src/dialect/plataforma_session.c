@@ -109,6 +109,9 @@ static void seat_subscribed(void *ctx, const struct answer *a)
     }
     if (ps->joining == 0 && !ps->ws.ending)
         ready(ps);
+    if (a->err == ERR_OK && !ps->ws.ending && ps->member->kind == PLAT_PROJECT && seat->sub != NULL)
+        ws_session_resync(&ps->ws, &plat_writer, subscription_channel(seat->sub), a->publications,
+                          a->publication_count, ws_session_send); // behind the welcome
     session_unref(&ps->ws.session);
 }
 
@@ -185,7 +188,7 @@ static bool hears_already(const struct plat_session *ps, struct str channel)
     return ps->member->kind == PLAT_NOTIFICATIONS && str_starts(channel, PLAT_PREFIX);
 }
 
-static void extra_begin(struct plat_session *ps, struct subscription *sub)
+static bool extra_begin(struct plat_session *ps, struct subscription *sub)
 {
     struct str channel = subscription_channel(sub);
     struct plat_extra *x = NULL;
@@ -193,17 +196,18 @@ static void extra_begin(struct plat_session *ps, struct subscription *sub)
         x = calloc(1, sizeof(*x));
     if (x == NULL) {
         hub_unsubscribe(sub);
-        return;
+        return false;
     }
     x->seat.session = ps;
     if (!plat_seat_take(&x->seat, channel)) {
         free(x);
         hub_unsubscribe(sub);
-        return;
+        return false;
     }
     x->seat.sub = sub;
     x->next = ps->extras;
     ps->extras = x;
+    return true;
 }
 
 /* ---- a newer connection has its place ---- */
@@ -356,12 +360,19 @@ static const struct encoding *ops_encoding(struct session *s)
                                   : NULL;
 }
 
+/* They were counted when they were encoded. */
+static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
+                       size_t count)
+{
+    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
+                      ws_session_send);
+}
+
 static void ops_subscribed(struct session *s, struct subscription *sub, const struct answer *a)
 {
     struct plat_session *ps = session_from(s);
-    (void)a;
-    if (ps->member != NULL)
-        extra_begin(ps, sub);
+    if (ps->member != NULL && extra_begin(ps, sub))
+        ops_resync(s, sub, a->publications, a->publication_count);
 }
 
 static bool seat_is_in(const struct plat_seat *seat, struct str channel)
@@ -386,14 +397,6 @@ static void ops_unsubscribed(struct session *s, struct str channel, unsigned cod
         else
             at = &(*at)->next;
     }
-}
-
-/* They were counted when they were encoded. */
-static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
-                       size_t count)
-{
-    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
-                      ws_session_send);
 }
 
 const struct ws_kind plat_session_kind = {

@@ -187,6 +187,8 @@ void hub_set_outflow(struct hub *hub, struct outflow *o);
 struct outflow *hub_outflow(const struct hub *hub);
 struct loop *hub_loop(const struct hub *hub);
 const struct policy *hub_policy(const struct hub *hub);
+/* The loop that is a channel's home. */
+unsigned hub_home_loop(struct hub *hub, struct str tenant, struct str channel);
 /* From any thread. The old policy must stay until every loop has turned once. */
 void node_set_policy(struct node *n, const struct policy *policy);
 

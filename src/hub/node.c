@@ -198,6 +198,11 @@ struct hub *hub_home(struct hub *hub, struct str key)
     return n->count == 1 ? hub : n->hubs[str_hash(key, n->seed) % n->count];
 }
 
+unsigned hub_home_loop(struct hub *hub, struct str tenant, struct str channel)
+{
+    return loop_index(hub_home(hub, hub_key(hub, tenant, channel))->loop);
+}
+
 /* ---- figures ---- */
 
 static void add_counters(struct hub_stats *to, const struct hub_counters *c)

@@ -81,6 +81,7 @@ static void report(struct llm_call *call, enum llm_failure f)
         .failure = f,
         .why = write_why(call, f),
         .status = call->status,
+        .whole = call->whole,
         .model = buf_str(&c->model),
         .finish_reason = buf_str(&c->finish_reason),
         .has_usage = c->has_usage,
@@ -200,14 +201,12 @@ static void take_piece(void *ctx, unsigned status, struct str bytes)
     struct llm_call *call = ctx;
     call->status = status;
     call->heard = true;
-    if (call->piece != NULL)
-        call->piece(call->ctx, call, status, bytes);
-    if (call->state == LLM_CALL_ENDED)
-        return;
     if (!is_success(status))
         (void)buf_add(&call->error_body, bytes); // what is too long is not looked at
     else if (call->reads && !completion_feed(&call->reader, bytes))
         take_failure(call);
+    if (call->state == LLM_CALL_ASKS && call->piece != NULL)
+        call->piece(call->ctx, call, status, bytes);
     if (call->state == LLM_CALL_ASKS)
         arm_for_silence(call);
 }
@@ -249,14 +248,17 @@ static enum llm_failure cut_answer(struct llm_call *call, const struct http_resu
     if (call->reads && call->reader.failure == LLM_NONE &&
         (call->reader.ended || call->reader.finished))
         return LLM_NONE;
+    if (r->connected)
+        return LLM_BROKEN;
     (void)buf_add(&call->why, str_from(r->why));
-    return r->connected ? LLM_BROKEN : LLM_DOWN;
+    return LLM_DOWN;
 }
 
 static void call_answered(void *ctx, const struct http_result *r)
 {
     struct llm_call *call = ctx;
     enum llm_failure f;
+    call->whole = r->why == NULL;
     if (r->status > 0)
         call->status = r->status;
     f = r->why == NULL ? whole_answer(call) : cut_answer(call, r);
@@ -461,4 +463,14 @@ struct llm_call *llm_start(struct llm *llm, struct loop *l, const struct llm_ask
 struct str llm_call_header(const struct llm_call *call, const char *name)
 {
     return call->http != NULL ? http_call_header(call->http, name) : STR_NONE;
+}
+
+struct str llm_call_id(const struct llm_call *call)
+{
+    return buf_str(&call->reader.id);
+}
+
+struct str llm_call_model(const struct llm_call *call)
+{
+    return buf_str(&call->reader.model);
 }

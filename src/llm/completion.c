@@ -235,6 +235,15 @@ static void keep_name(struct buf *into, struct str raw)
         add_raw_words(into, raw);
 }
 
+/* One that is too long is none. */
+static void keep_id(struct completion *c, struct str raw)
+{
+    bool one =
+        raw.n > 0 && (raw.p[0] == '"' || raw.p[0] == '-' || (raw.p[0] >= '0' && raw.p[0] <= '9'));
+    if (one && c->id.len == 0)
+        (void)buf_add(&c->id, raw);
+}
+
 static bool take_error(struct completion *c, struct str object)
 {
     if (c->failure == LLM_NONE)
@@ -245,7 +254,7 @@ static bool take_error(struct completion *c, struct str object)
 static bool take_object(struct completion *c, struct str text)
 {
     struct choice choice = {0};
-    struct str key, model = STR_NONE, error = STR_NONE, object = STR_NONE;
+    struct str key, model = STR_NONE, error = STR_NONE, object = STR_NONE, id = STR_NONE;
     struct json j;
     json_init(&j, text);
     json_object_begin(&j);
@@ -260,11 +269,14 @@ static bool take_object(struct completion *c, struct str text)
             json_read_raw(&j, &error);
         else if (json_key_is(key, STR("object")))
             read_string_or_skip(&j, &object);
+        else if (json_key_is(key, STR("id")))
+            json_read_raw(&j, &id);
     }
     if (!json_end(&j))
         return fail(c, LLM_GARBAGE);
     if ((error.n > 0 && !str_eq(error, STR("null"))) || str_eq(object, STR("error")))
         return take_error(c, text);
+    keep_id(c, id);
     keep_name(&c->model, model);
     if (!take_content(c, choice.content))
         return false;
@@ -298,6 +310,7 @@ void completion_init(struct completion *c, size_t answer_max_bytes,
     buf_init(&c->object, answer_max_bytes);
     buf_init(&c->text, answer_max_bytes);
     buf_init(&c->why, COMPLETION_WHY_MAX);
+    buf_init(&c->id, COMPLETION_NAME_MAX);
     buf_init(&c->model, COMPLETION_NAME_MAX);
     buf_init(&c->finish_reason, COMPLETION_NAME_MAX);
 }
@@ -308,6 +321,7 @@ void completion_fini(struct completion *c)
     buf_fini(&c->object);
     buf_fini(&c->text);
     buf_fini(&c->why);
+    buf_fini(&c->id);
     buf_fini(&c->model);
     buf_fini(&c->finish_reason);
 }
@@ -359,14 +373,14 @@ static bool end_object(struct completion *c)
     return c->spoke || fail(c, LLM_GARBAGE);
 }
 
-/* The last event may have been cut in its middle: that is no garbage. */
+/* The last event may have been cut in its middle: that is no garbage, and behind the answer's last
+ * word nothing is missed. */
 static bool end_events(struct completion *c)
 {
-    bool before = c->failure == LLM_NONE && !c->ended;
     if (!event_reader_end(&c->events))
         return fail(c, LLM_TOO_LONG);
-    if (before && c->failure == LLM_GARBAGE)
-        c->failure = LLM_BROKEN;
+    if (c->failure == LLM_GARBAGE && c->spoke)
+        c->failure = c->finished ? LLM_NONE : LLM_BROKEN;
     if (c->failure != LLM_NONE || c->stopped)
         return false;
     if (c->ended || c->finished)

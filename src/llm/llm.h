@@ -77,6 +77,7 @@ struct llm_result {
     enum llm_failure failure; // LLM_NONE: a whole answer came
     struct str why;           // for people; "" when it is whole
     unsigned status;          // of HTTP; 0: there was none
+    bool whole;               // of HTTP: it came to its end, whatever it says
     struct str model;         // as the server calls it; "" unknown
     struct str finish_reason; // "stop", "length" ..; "" unknown
     bool has_usage;
@@ -99,7 +100,7 @@ struct llm_ask {
     struct str raw_body;
     struct str raw_type; // Content-Type
     /* Of a raw request: each piece of the answer, whatever its status; llm_call_header() tells its
-     * headers. May be NULL. */
+     * headers. Text that a piece completes has been told to token() before. May be NULL. */
     void (*piece)(void *ctx, struct llm_call *call, unsigned status, struct str bytes);
     /* Text of the answer: whole characters, in order, each once. May be NULL. */
     void (*token)(void *ctx, struct str text);
@@ -114,6 +115,10 @@ struct llm_call *llm_start(struct llm *llm, struct loop *l, const struct llm_ask
 void llm_cancel(struct llm_call **callp);
 /* In piece() and done(): a header of the answer, or "". name has a terminator. */
 struct str llm_call_header(const struct llm_call *call, const char *name);
+/* What the server calls this answer, as it stands there: a JSON string or number; "" until it is
+ * known. Of a raw request only when its text is read. */
+struct str llm_call_id(const struct llm_call *call);
+struct str llm_call_model(const struct llm_call *call); // or "", likewise
 
 struct llm_stats {
     uint64_t under_way, waiting; // now

@@ -58,6 +58,7 @@ struct llm_call {
     bool raw, reads; // raw: not made from messages; reads: its text is looked at
     bool heard;      // a first byte has come
     bool spoke;      // text was handed out
+    bool whole;      // the HTTP answer came to its end
     unsigned status;
     uint32_t retries;
     uint64_t started_ms, deadline_ms; // the deadline counts from its turn

@@ -18,6 +18,13 @@ struct metrics_loop {
     struct histogram publish_to_write;    // seconds; filled by metrics_observe()
 };
 
+/* What a service shows beside that. */
+enum { METRICS_MORE_MAX = 16 };
+struct metrics_more {
+    void (*put)(void *ctx, struct buf *page);
+    void *ctx;
+};
+
 struct metrics_source {
     const struct node *node;
     struct metrics_loop *loops;
@@ -29,7 +36,20 @@ struct metrics_source {
     atomic_bool bus_ok;
     _Atomic uint64_t refused_connections; // over a limit
     uint64_t connections_max;
+    struct metrics_more more[METRICS_MORE_MAX]; // before the loops run
+    unsigned more_count;
 };
+
+/* Lines of the page, for those. */
+void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v);
+void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v);
+/* The lines about the lines, then one for each label's value. */
+void metrics_put_head(struct buf *page, const char *name, const char *type, const char *help);
+void metrics_put_labelled(struct buf *page, const char *name, const char *label, const char *value,
+                          uint64_t v);
+/* unit: of the histogram's bounds, in seconds. */
+void metrics_put_seconds(struct buf *page, const char *name, const char *help,
+                         const struct histogram *h, double unit);
 
 /* Before anything else is done with it. */
 void metrics_loop_init(struct metrics_loop *m);

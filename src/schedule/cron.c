@@ -89,7 +89,8 @@ static bool range_end_parse(const struct field *f, struct str text, unsigned fir
 
 static bool contains(struct str text, char c)
 {
-    return text.n > 0 && memchr(text.p, c, text.n) != NULL;
+    size_t whole = text.n;
+    return str_cut(&text, c).n < whole;
 }
 
 /* One entry of a list: values, with a step when has_step. */

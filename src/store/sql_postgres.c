@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,8 @@ enum {
     OID_INT8 = 20,
     OID_INT2 = 21,
     OID_INT4 = 23,
-    OID_FLOAT8 = 701
+    OID_FLOAT8 = 701,
+    OID_NUMERIC = 1700
 };
 
 struct postgres {
@@ -290,6 +292,22 @@ static uint64_t big_endian(const char *p, int n)
     return v;
 }
 
+/* A sum of BIGINTs: digits of base 10000, the first with the weight that is said. */
+static double numeric_value(const char *p, int n)
+{
+    double v = 0;
+    int digits = n >= 8 ? (int)big_endian(p, 2) : 0;
+    int weight = n >= 8 ? (int16_t)big_endian(p + 2, 2) : 0;
+    bool negative = n >= 8 && big_endian(p + 4, 2) == 0x4000;
+    for (int i = 0; i < digits && 10 + 2 * i <= n; i++)
+        v = v * 10000 + (double)big_endian(p + 8 + (ptrdiff_t)2 * i, 2);
+    for (int i = digits - 1; i < weight; i++)
+        v *= 10000;
+    for (int i = digits - 1; i > weight; i--)
+        v /= 10000;
+    return negative ? -v : v;
+}
+
 static struct sql_value column(const PGresult *res, int row, int at)
 {
     if (PQgetisnull(res, row, at))
@@ -309,6 +327,9 @@ static struct sql_value column(const PGresult *res, int row, int at)
         return sql_int((int64_t)v);
     case OID_FLOAT8:
         memcpy(&real.d, &v, sizeof(v));
+        return real;
+    case OID_NUMERIC:
+        real.d = numeric_value(p, n);
         return real;
     case OID_BYTEA:
         return sql_blob((struct str){p, (size_t)n});

@@ -73,8 +73,10 @@ void store_read(struct store *s, struct store_read *r)
     buf_init(&r->made, 256 << 20);
     pthread_mutex_lock(&s->lock);
     bool stopping = s->stopping;
+    unsigned lane = (unsigned)(str_hash(r->key, 0) % READ_LANES);
     if (!stopping)
-        LIST_ADD(&s->reads, r);
+        LIST_ADD(&s->reads[lane], r);
+    s->read_lanes |= stopping ? 0 : (uint64_t)1 << lane;
     pthread_mutex_unlock(&s->lock);
     if (stopping) {
         r->result = SQL_DOWN;
@@ -181,8 +183,13 @@ static bool open_connections(struct store *s, struct buf *ret_why)
     if (s->writer == NULL || schema_migrate(s->writer, ret_why) != SQL_OK)
         return false;
     r = streams_load(&s->streams, s->writer);
+    if (r == SQL_OK)
+        r = sql_verify(s->writer);
     if (r != SQL_OK) {
-        buf_add_format(ret_why, "store: the streams cannot be read: %s\n", sql_why(s->writer));
+        buf_add_format(ret_why, "store: the streams cannot be read: %s%s\n", sql_why(s->writer),
+                       r == SQL_CORRUPT ? "; the database was left as it is: move it away, or "
+                                          "restore a backup in its place"
+                                        : "");
         return false;
     }
     if (!begin_use(s, ret_why))
@@ -218,7 +225,8 @@ struct store *store_open(const struct store_options *o, struct buf *ret_why)
     LIST_INIT(&s->appends);
     LIST_INIT(&s->jobs);
     LIST_INIT(&s->queries);
-    LIST_INIT(&s->reads);
+    for (unsigned i = 0; i < READ_LANES; i++)
+        LIST_INIT(&s->reads[i]);
     LIST_INIT(&s->batch);
     s->queue_bytes_max = o->queue_bytes_max;
     s->url = str_dup(o->url);

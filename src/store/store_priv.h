@@ -20,6 +20,9 @@ struct read_list {
     struct store_read *first, **end;
 };
 
+/* Reads of different streams wait in different lanes, mostly. */
+enum { READ_LANES = 64 };
+
 struct store {
     char *url;
     struct streams streams;
@@ -29,13 +32,15 @@ struct store {
     pthread_cond_t written, asked; // for the writer, for the reader
     struct append_list appends;
     struct job_list jobs, queries;
-    struct read_list reads;
+    struct read_list reads[READ_LANES]; // by stream
+    uint64_t read_lanes;                // bit i: reads[i] is not empty
     uint64_t queue_bytes_max;
     _Atomic uint64_t waiting_bytes, commits, events, events_bytes, failures, commit_ns, reads_done;
     _Atomic int health;
     char why[256];         // guarded by lock
     bool stopping;         // guarded by lock: nothing is taken any more
     bool running;          // the threads are there
+    bool told_of_damage;   // the reader's own
     struct job_list batch; // the writer's own
 };
 

@@ -3,6 +3,7 @@
  */
 #include "store/store_priv.h"
 
+#include "base/log.h"
 #include "base/must.h"
 
 #include <stdlib.h>
@@ -37,6 +38,11 @@ static void do_read(struct store *s, struct store_read *r)
     if (once_more(r->result))
         r->result = streams_read(&s->streams, s->reader, r);
     atomic_fetch_add_explicit(&s->reads_done, 1, memory_order_relaxed);
+    if (r->result == SQL_CORRUPT && !s->told_of_damage) {
+        s->told_of_damage = true;
+        log_error("store: the database is damaged: an event could not be read: %s",
+                  sql_why(s->reader));
+    }
     store_read_answer(r);
 }
 
@@ -48,30 +54,60 @@ static void do_query(struct store *s, struct store_job *j)
     store_job_answer(j);
 }
 
+/* ---- taking turns ---- */
+
+/* The next lane behind this one that has something. Of the store's lock, as the next two. */
+static unsigned lane_behind(const struct store *s, unsigned lane)
+{
+    unsigned turn = (lane + 1) % READ_LANES;
+    uint64_t turned = s->read_lanes >> turn | (turn > 0 ? s->read_lanes << (READ_LANES - turn) : 0);
+    return (turn + (unsigned)__builtin_ctzll(turned)) % READ_LANES;
+}
+
+static struct store_read *take_read(struct store *s, unsigned *lane)
+{
+    if (s->read_lanes == 0)
+        return NULL;
+    *lane = lane_behind(s, *lane);
+    struct read_list *l = &s->reads[*lane];
+    struct store_read *r = l->first;
+    l->first = r->next;
+    if (l->first == NULL) {
+        LIST_INIT(l);
+        s->read_lanes &= ~((uint64_t)1 << *lane);
+    }
+    return r;
+}
+
+static struct store_job *take_query(struct store *s)
+{
+    struct store_job *j = s->queries.first;
+    if (j == NULL)
+        return NULL;
+    s->queries.first = j->next;
+    if (j->next == NULL)
+        LIST_INIT(&s->queries);
+    return j;
+}
+
+/* One read of each lane in turn, and a query between two of them: a thousand who come back to one
+ * channel do not keep those of others waiting. */
 void *store_reader(void *store)
 {
     struct store *s = store;
+    unsigned lane = 0;
     for (;;) {
         pthread_mutex_lock(&s->lock);
-        while (s->reads.first == NULL && s->queries.first == NULL && !s->stopping)
+        while (s->read_lanes == 0 && s->queries.first == NULL && !s->stopping)
             pthread_cond_wait(&s->asked, &s->lock);
-        struct store_read *r = s->reads.first;
-        struct store_job *j = s->queries.first;
-        LIST_INIT(&s->reads);
-        LIST_INIT(&s->queries);
-        bool stopping = s->stopping;
+        struct store_read *r = take_read(s, &lane);
+        struct store_job *j = take_query(s);
         pthread_mutex_unlock(&s->lock);
-        if (stopping && r == NULL && j == NULL)
+        if (r == NULL && j == NULL)
             return NULL;
-        while (r != NULL) {
-            struct store_read *next = r->next;
+        if (r != NULL)
             do_read(s, r);
-            r = next;
-        }
-        while (j != NULL) {
-            struct store_job *next = j->next;
+        if (j != NULL)
             do_query(s, j);
-            j = next;
-        }
     }
 }

@@ -4,6 +4,9 @@
  * A round: take what has come, write it in one transaction, answer. When that fails, who waits is
  * told at once, and the same batch is tried again, later and later, until it is in: what was taken
  * is not lost, and nothing more is taken meanwhile.
+ *
+ * When nothing comes, a round is made only for what is left to be done: rows that are behind,
+ * chunks that nobody keeps, and a server of whose end nobody else would tell.
  */
 #include "store/store_priv.h"
 
@@ -23,8 +26,11 @@ enum {
     CHECKPOINT_MS = 30000,
     CHECKPOINT_ROWS = 1000, // in one transaction
     AGAIN_MOST = 5,
-    IDLE_MS = 1000,
+    IDLE_MS = 1000, // between two rounds that sweep
+    PING_MS = 3000, // between two that ask a server whether it is there
     SWEEP_IDLE = 500,
+    LOOK_MOST_MS = 60000,   // the clock of the wall may be set
+    SWEEP_MOST_MS = 3600000 // and what is kept may be configured otherwise
 };
 
 struct writer {
@@ -32,6 +38,8 @@ struct writer {
     struct sql *db;
     uint64_t batch_events, batch_bytes;
     uint64_t checkpoint_at_ms; // monotonic
+    uint64_t round_ms;         // monotonic: of the last round
+    uint64_t swept_ms;         // monotonic: of the last one that swept
     uint32_t retry_ms;         // 0: the last commit was good
     unsigned again;            // so often the batch was merely in somebody's way
     enum sql_result failure;   // of the last one that was not
@@ -165,19 +173,50 @@ static struct store_append *cut_appends(struct store *s)
     return s->appends.first == first ? NULL : first;
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When a round is due though nothing comes; monotonic. */
+static uint64_t due_ms(const struct writer *w)
+{
+    const struct streams *s = &w->store->streams;
+    if (s->checkpointing || !s->in_use)
+        return 0;
+    uint64_t due = w->swept_ms + SWEEP_MOST_MS;
+    if (streams_sweep_wanted(s, clock_wall_ms()))
+        due = w->round_ms + IDLE_MS;
+    if (sql_kind(w->db) != SQL_SQLITE)
+        due = sooner(due, w->round_ms + PING_MS);
+    return streams_behind(s) ? sooner(due, w->checkpoint_at_ms) : due;
+}
+
+/* Of the store's lock. */
+static void wait_for_work(struct writer *w)
+{
+    struct store *s = w->store;
+    while (s->appends.first == NULL && s->jobs.first == NULL && !s->stopping) {
+        uint64_t now = now_ms(), due = due_ms(w);
+        if (due <= now)
+            return;
+        wait_ms(s, sooner(due - now, LOOK_MOST_MS));
+    }
+}
+
 /* False: the store is closing, and nothing is left. */
 static bool take(struct writer *w)
 {
     struct store *s = w->store;
     pthread_mutex_lock(&s->lock);
-    if (s->appends.first == NULL && s->jobs.first == NULL && !s->stopping)
-        wait_ms(s, IDLE_MS);
+    wait_for_work(w);
     struct store_append *a = s->appends.first != NULL ? cut_appends(s) : NULL;
     s->batch.first = s->jobs.first;
     LIST_INIT(&s->jobs);
     bool go_on = a != NULL || s->batch.first != NULL || !s->stopping;
     w->ending = s->stopping;
     pthread_mutex_unlock(&s->lock);
+    w->round_ms = now_ms();
     w->batch_events = w->batch_bytes = 0;
     while (a != NULL) {
         struct store_append *next = a->next;
@@ -208,6 +247,21 @@ static enum sql_result run_job(struct sql *db, struct store_job *j)
     return r == SQL_OK ? sql_script(db, "RELEASE SAVEPOINT recado_job") : r;
 }
 
+static bool is_sweep_due(const struct writer *w)
+{
+    return w->batch_events > 0 || streams_sweep_wanted(&w->store->streams, clock_wall_ms()) ||
+           w->swept_ms + SWEEP_MOST_MS <= w->round_ms;
+}
+
+static enum sql_result sweep(struct writer *w)
+{
+    if (w->swept_ms + SWEEP_MOST_MS <= w->round_ms)
+        streams_sweep_again(&w->store->streams);
+    uint32_t added = w->batch_events > 0 ? w->store->streams.batch_chunks : SWEEP_IDLE;
+    w->swept_ms = w->round_ms;
+    return streams_sweep(&w->store->streams, w->db, added, clock_wall_ms());
+}
+
 static enum sql_result write_all(struct writer *w)
 {
     struct store *s = w->store;
@@ -218,10 +272,8 @@ static enum sql_result write_all(struct writer *w)
         r = streams_batch_write(&s->streams, w->db);
     for (struct store_job *j = s->batch.first; r == SQL_OK && j != NULL; j = j->next)
         r = run_job(w->db, j);
-    if (r == SQL_OK) {
-        uint32_t added = w->batch_events > 0 ? (uint32_t)w->batch_events : SWEEP_IDLE;
-        r = streams_sweep(&s->streams, w->db, added, clock_wall_ms());
-    }
+    if (r == SQL_OK && is_sweep_due(w))
+        r = sweep(w);
     if (r == SQL_OK)
         r = streams_checkpoint(&s->streams, w->db, w->ending ? UINT32_MAX : CHECKPOINT_ROWS);
     return r == SQL_OK ? sql_commit(w->db) : r;
@@ -327,6 +379,8 @@ static bool write_batch(struct writer *w)
 static void checkpoint_when_due(struct writer *w)
 {
     struct streams *s = &w->store->streams;
+    if (!streams_behind(s))
+        w->checkpoint_at_ms = now_ms() + CHECKPOINT_MS;
     if (s->uncounted < CHECKPOINT_CHUNKS && now_ms() < w->checkpoint_at_ms)
         return;
     streams_checkpoint_begin(s);
@@ -345,7 +399,12 @@ static bool checkpoint_all(struct writer *w)
 void *store_writer(void *store)
 {
     struct store *s = store;
-    struct writer w = {.store = s, .db = s->writer, .checkpoint_at_ms = now_ms() + CHECKPOINT_MS};
+    uint64_t now = now_ms();
+    struct writer w = {.store = s,
+                       .db = s->writer,
+                       .checkpoint_at_ms = now + CHECKPOINT_MS,
+                       .round_ms = now,
+                       .swept_ms = now};
     bool ok = true;
     while (ok && take(&w)) {
         ok = write_batch(&w);

@@ -19,7 +19,7 @@
 
 bool streams_init(struct streams *s, const struct store_options *o)
 {
-    *s = (struct streams){.next_id = 1, .next_seq = 1, .sweep_pass = 1};
+    *s = (struct streams){.next_id = 1, .next_seq = 1, .sweep_pass = 1, .pass_due_ms = INT64_MAX};
     pthread_mutex_init(&s->lock, NULL);
     map_init(&s->map, o->streams_max);
     buf_init(&s->body, CHUNK_BYTES_MAX + (64 << 20));
@@ -224,6 +224,7 @@ enum sql_result streams_trim(struct streams *s, struct sql *db, struct str key, 
         st->now.first = up_to + 1;
         st->trimmed_pass = s->sweep_pass;
         streams_mark_dirty(s, st);
+        streams_sweep_again(s);
     }
     struct sql_value values[] = {sql_int(st != NULL ? (int64_t)st->now.first : 0),
                                  sql_int(st != NULL ? (int64_t)st->id : 0)};

@@ -69,6 +69,7 @@ struct streams {
     uint64_t id_cap, next_id;
     struct stream *dirty;
     struct stream *batch;  // streams with appends of this batch
+    uint32_t batch_chunks; // that it was written as
     struct stream *saving; // of a checkpoint, those whose rows are still to be written
     struct stream *saved;  // up to here, the transaction under way writes them
     bool checkpointing, checkpoint_ends;
@@ -77,6 +78,10 @@ struct streams {
     uint64_t checkpoint_to;  // and up to here when the one under way has ended
     uint64_t swept_seq;      // the sweep goes on behind it
     uint64_t sweep_pass, sweep_from;
+    uint32_t pass_dropped;        // chunks, on this way over all
+    int64_t pass_due_ms;          // when the first of those that stay on it is too old
+    bool swept;                   // nothing has come or gone since all were seen
+    int64_t swept_until_ms;       // and until then nothing becomes too old
     struct sweep_effect *effects; // of the transaction under way
     size_t effect_count, effect_cap;
     uint64_t uncounted; // chunks since the last checkpoint
@@ -127,6 +132,15 @@ void streams_checkpoint_settle(struct streams *s, bool committed);
  * that nobody keeps; enough to keep up with `added` new ones. Settled behind the batch. */
 enum sql_result streams_sweep(struct streams *s, struct sql *db, uint32_t added, int64_t now_ms);
 void streams_sweep_settle(struct streams *s, bool committed);
+/* Whether a sweep could find something to drop. */
+bool streams_sweep_wanted(const struct streams *s, int64_t now_ms);
+/* It shall look at everything once more. */
+void streams_sweep_again(struct streams *s);
+/* Rows are behind what is in memory. */
+static inline bool streams_behind(const struct streams *s)
+{
+    return s->dirty != NULL || s->checkpointing;
+}
 /* Inside a transaction. What is still on its way, up to there, is trimmed as well. */
 enum sql_result streams_trim(struct streams *s, struct sql *db, struct str key, uint64_t up_to);
 

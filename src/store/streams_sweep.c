@@ -111,6 +111,21 @@ static void count_chunk(struct streams *s, struct stream *st, const struct swept
         effect_add(s, st->id, st->seen_bytes, EFFECT_COUNTED);
 }
 
+/* Of one that stays. */
+static void note_due(struct streams *s, const struct stream *st, const struct swept *c,
+                     int64_t now_ms)
+{
+    struct store_retention keep = {0};
+    s->retention(s->ctx, st->node.key, &keep);
+    if (keep.ttl_ms == 0)
+        return;
+    int64_t due_ms = c->at_ms + (int64_t)keep.ttl_ms;
+    if (due_ms < now_ms) // the newest of its stream
+        due_ms += FORGET_MS;
+    if (due_ms < s->pass_due_ms)
+        s->pass_due_ms = due_ms;
+}
+
 static enum sql_result drop_one(struct sweep *w, struct sql *db, const struct swept *c)
 {
     struct streams *s = w->streams;
@@ -125,6 +140,8 @@ static enum sql_result drop_one(struct sweep *w, struct sql *db, const struct sw
         effect_add(s, c->stream, c->bytes, forget ? EFFECT_FORGOTTEN : EFFECT_DROPPED);
     else if (st != NULL)
         count_chunk(s, st, c);
+    if (!drop)
+        note_due(s, st, c, w->now_ms);
     pthread_mutex_unlock(&s->lock);
     if (!drop)
         return SQL_OK;
@@ -133,6 +150,28 @@ static enum sql_result drop_one(struct sweep *w, struct sql *db, const struct sw
     if (r == SQL_OK && forget)
         r = sql_run(db, "DELETE FROM recado_streams WHERE id = ?", &id, 1, NULL, NULL);
     return r;
+}
+
+/* All has been seen. */
+static void pass_end(struct streams *s)
+{
+    s->sweep_pass++;
+    s->swept = s->pass_dropped == 0;
+    s->swept_until_ms = s->pass_due_ms;
+    s->pass_dropped = 0;
+    s->pass_due_ms = INT64_MAX;
+}
+
+bool streams_sweep_wanted(const struct streams *s, int64_t now_ms)
+{
+    return !s->swept || now_ms > s->swept_until_ms;
+}
+
+/* What this way over them has seen may have changed behind it. */
+void streams_sweep_again(struct streams *s)
+{
+    s->swept = false;
+    s->pass_dropped++;
 }
 
 static enum sql_result sweep_step(struct sweep *w, struct sql *db)
@@ -150,8 +189,10 @@ static enum sql_result sweep_step(struct sweep *w, struct sql *db)
         r = drop_one(w, db, &w->chunks[i]);
     if (r != SQL_OK)
         return r;
-    s->sweep_pass += w->count < w->max; // all has been seen
+    s->pass_dropped += w->dropped;
     s->swept_seq = w->count == w->max ? w->chunks[w->count - 1].seq : 0;
+    if (w->count < w->max)
+        pass_end(s);
     return SQL_OK;
 }
 
@@ -189,6 +230,7 @@ void streams_sweep_settle(struct streams *s, bool committed)
     if (!committed) {
         s->swept_seq = s->sweep_from;
         s->sweep_pass++; // what was counted in this one is worth nothing
+        streams_sweep_again(s);
         s->effect_count = 0;
         return;
     }

@@ -169,8 +169,10 @@ static enum sql_result write_stream(struct streams *s, struct stream *st, struct
 enum sql_result streams_batch_write(struct streams *s, struct sql *db)
 {
     enum sql_result r = SQL_OK;
+    uint64_t seq = s->next_seq;
     for (struct stream *st = s->batch; r == SQL_OK && st != NULL; st = st->next_in_batch)
         r = write_stream(s, st, db);
+    s->batch_chunks = (uint32_t)(s->next_seq - seq);
     return r;
 }
 
@@ -196,6 +198,7 @@ static void stream_committed(struct streams *s, struct stream *st)
     }
     st->fresh_id = 0;
     streams_mark_dirty(s, st);
+    streams_sweep_again(s);
 }
 
 void streams_batch_settle(struct streams *s, bool committed, streams_each_fn *each, void *ctx)

@@ -633,6 +633,24 @@ static void row_done(struct store_job *j)
 }
 
 /* One that fails takes none of the others along. */
+/* The same value once more is a change to every database. */
+static void test_changes_are_matches(void **state)
+{
+    static const char text[] = "UPDATE recado_checkpoint SET id = 1 WHERE id = 1";
+    enum sql_result r;
+    struct buf why;
+    (void)state;
+    buf_init(&why, 4096);
+    if (!outlives())
+        skip();
+    struct sql *db = sql_open(str_from(url), &r, &why);
+    assert_non_null(db);
+    assert_int_equal(sql_run(db, text, NULL, 0, NULL, NULL), SQL_OK);
+    assert_int_equal(sql_changes(db), 1);
+    sql_close(&db);
+    buf_fini(&why);
+}
+
 static void test_jobs(void **state)
 {
     (void)state;
@@ -650,6 +668,27 @@ static void test_jobs(void **state)
         assert_int_equal(jobs[i].job.result, i < 10 ? SQL_OK : SQL_CONSTRAINT);
     }
     check_read(60, 0, 0, 0, false, 1, 1);
+}
+
+/* With nothing to write, to tidy up or to check, nothing is asked of the disk. */
+static void test_idle(void **state)
+{
+    struct store_state before, after;
+    unsigned tries = 0;
+    (void)state;
+    if (!str_starts(str_from(url), STR("sqlite:")))
+        skip(); // a server is asked now and then whether it is there
+    append(61, 1);
+    wait_for_all();
+    do {
+        assert_true(tries++ < 20);
+        store_read_state(store, &before);
+        for (int i = 0; i < 25; i++)
+            loop_turn(loop, 100);
+        store_read_state(store, &after);
+    } while (after.commits != before.commits);
+    append(61, 2);
+    wait_for_all();
 }
 
 /* ---- the schema ---- */
@@ -779,7 +818,9 @@ int main(void)
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_retention_of_bytes),
+        cmocka_unit_test(test_changes_are_matches),
         cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_idle),
         cmocka_unit_test(test_newer_schema_is_refused),
     };
     url = getenv("RECADO_STORE_URL");

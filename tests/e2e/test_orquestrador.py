@@ -14,10 +14,11 @@ import jwt
 import pytest
 import websockets
 
+from upstream import text, tokens
+
 SECRET = "0123456789abcdef0123456789abcdef"
 REFUSED = (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/html\r\n"
            b"Content-Length: 11\r\n\r\nBad Request")
-NO_CHAT = "Error: este servidor não tem chat nesta versão"
 FAKE_NVML = """
 #include <string.h>
 struct memory { unsigned long long total, free, used; };
@@ -96,8 +97,11 @@ UPDATE = {"task": {"id": 1, "userId": 1, "title": "Título", "description": None
 
 # ---- its own clients ----
 
-def test_the_applications_test_client(start_recado, node):
-    server = start_recado("loops: 2\nmonitor: {interval: 1s}")
+def test_the_applications_test_client(start_recado, node, upstream):
+    server = start_recado("loops: 2\nmonitor: {interval: 1s}\n"
+                          f"llm: {{url: \"{upstream.url}\"}}")
+    status, _, _ = server.post("/api/chat", {"message": "Antes", "wait": True})
+    assert status == 200  # that client reads the last message of a history unguarded
     client = node("test", server.ws("/ws"))
     lines = [client.next()]
     while "task 1" not in lines:
@@ -109,8 +113,8 @@ def test_the_applications_test_client(start_recado, node):
     assert shown and all("undefined" not in line for line in shown), lines
     assert lines[0] == "pong" and lines.index("monitoring:subscribed") < lines.index(shown[0])
     assert "Título: planning" in lines
-    assert f"error: Erro ao buscar histórico: {NO_CHAT}" in lines
-    assert f"error: Erro ao processar mensagem: {NO_CHAT}" in lines
+    assert text(8)[:50] in lines and "Olá! Como você está?" in lines
+    assert [line for line in lines if line in tokens(8)] == tokens(8)
     assert lines[-1] == {"close": 1005}
 
 
@@ -327,7 +331,7 @@ BAD = [
     ("[" * 100000, "SyntaxError: nested too deeply for this server: at most 64 levels"),
     (b"\xff\xfe", "SyntaxError: Unexpected token '\ufffd', \"\ufffd\ufffd\" is not valid JSON"),
     (json.dumps(task("x" * 70000)), "RangeError: taskId is longer than 65536 bytes"),
-    ('{"type":"chat:send","data":{"message":"oi"}}', NO_CHAT),
+    ('{"type":"chat:send","data":{"message":5}}', "Error: message deve ser um texto"),
 ]
 
 
@@ -431,5 +435,5 @@ def test_health(start_recado):
             break
         time.sleep(0.05)
     assert health.keys() == {"status", "database", "system", "timestamp"}
-    assert health["status"] == "ok" and health["database"] == "error"
+    assert health["status"] == "ok" and health["database"] == "connected"
     assert health["system"] in ("healthy", "issues")

@@ -48,7 +48,7 @@ export interface Session {
 
 interface Answer {
   result?: unknown;
-  error?: { code?: number; message?: string };
+  error?: { code?: number; message?: string } | null;
 }
 
 async function request(path: string, init: RequestInit): Promise<Response> {
@@ -56,24 +56,58 @@ async function request(path: string, init: RequestInit): Promise<Response> {
   return fetch(path, { ...init, headers, cache: 'no-store', credentials: 'same-origin' });
 }
 
-async function post<T>(method: string, body: string): Promise<T> {
-  const answer = await request(`/api/${method}`, {
-    method: 'POST',
-    body,
-    headers: { 'Content-Type': 'application/json' },
-  });
+async function read<T extends Answer>(answer: Response): Promise<T> {
   const text = await answer.text();
-  let parsed: Answer = {};
+  let parsed = {} as T;
   try {
-    parsed = JSON.parse(text) as Answer;
+    if (text !== '') parsed = JSON.parse(text) as T;
   } catch {
     if (answer.ok) throw new ApiError(answer.status, 0, text.slice(0, 200));
   }
-  if (!answer.ok || parsed.error) {
+  // A row may have a text of its own called error; a refusal is an object, or a status.
+  if (!answer.ok || (typeof parsed.error === 'object' && parsed.error !== null)) {
     const { code = 0, message = answer.statusText || String(answer.status) } = parsed.error ?? {};
     throw new ApiError(answer.status, code, message);
   }
-  return (parsed.result ?? {}) as T;
+  return parsed;
+}
+
+const JSON_BODY = { 'Content-Type': 'application/json' };
+
+async function post<T>(method: string, body: string): Promise<T> {
+  const answer = await request(`/api/${method}`, { method: 'POST', body, headers: JSON_BODY });
+  return ((await read(answer)).result ?? {}) as T;
+}
+
+export type Query = Record<string, string | number | undefined>;
+
+export function withQuery(path: string, query: Query): string {
+  const asked = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== '') asked.set(name, String(value));
+  }
+  const text = asked.toString();
+  return text === '' ? path : `${path}?${text}`;
+}
+
+// The rows of the services: path below /api, the tenant of the visitor's choice.
+export async function rest<T>(
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string,
+  { query = {}, body }: { query?: Query; body?: Record<string, unknown> } = {},
+): Promise<T> {
+  const { tenant } = readAccess();
+  const answer = await request(withQuery(`/api/${path}`, { ...query, tenant }), {
+    method,
+    ...(body ? { body: JSON.stringify(tenant ? { ...body, tenant } : body), headers: JSON_BODY } : {}),
+  });
+  return (await read(answer)) as T;
+}
+
+// The names that the model's server gives; none when it does not answer.
+export async function models(): Promise<string[]> {
+  const answer = await request('/v1/models', {});
+  const { data = [] } = await read<Answer & { data?: { id?: string }[] }>(answer);
+  return data.flatMap(({ id }) => (id ? [id] : []));
 }
 
 function call<T>(method: string, params: Record<string, unknown>): Promise<T> {

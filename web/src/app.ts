@@ -2,11 +2,14 @@
 
 import { readAccess } from './access';
 import * as api from './api';
-import { createContext, type View } from './context';
+import { countApprovals } from './approvals';
+import { createContext, type Context, type View } from './context';
 import { h, icon, ICONS } from './dom';
 import { splitChannels } from './filter';
 import { lang, setLang, t } from './i18n';
+import { Navigation } from './nav';
 import { Poll } from './poll';
+import { parseRoute, type Route } from './route';
 import { mode, nextMode, onSystemTheme, type Mode } from './theme';
 import { openAccessDialog, signInView } from './views/access';
 import { channelView } from './views/channel';
@@ -16,6 +19,7 @@ import { sessionsView } from './views/sessions';
 import type { Word } from './words';
 
 const EVERY_MS = 2000;
+const WAITING_EVERY_MS = 30_000; // besides what the channel of approvals says
 const DRAW_EVERY_MS = 80; // however many events arrive meanwhile
 
 const THEMES: Record<Mode, { word: Word; icon: string }> = {
@@ -24,19 +28,35 @@ const THEMES: Record<Mode, { word: Word; icon: string }> = {
   dark: { word: 'themeDark', icon: ICONS.moon },
 };
 
+// Fetched when they are first asked for.
+const PAGES: Record<string, () => Promise<(ctx: Context, route: Route) => View>> = {
+  chat: async () => (await import('./views/chat')).chatView,
+  runs: async () => (await import('./views/runs')).runsView,
+  tasks: async () => (await import('./views/tasks')).tasksView,
+  approvals: async () => (await import('./views/approvals')).approvalsView,
+  schedules: async () => (await import('./views/schedules')).schedulesView,
+  monitor: async () => (await import('./views/monitor')).monitorView,
+  logs: async () => (await import('./views/logs')).logsView,
+};
+
 export class App {
   private readonly ctx = createContext({
     announce: (text) => this.announce(text),
     go: (route) => { location.hash = route; },
     openAccess: () => openAccessDialog(() => this.restart()),
     failure: (error) => this.failure(error),
+    countWaiting: () => this.waiting?.now(),
   });
   private readonly voice = h('p', { class: 'offscreen', role: 'status', 'aria-live': 'polite' });
   private readonly main = h('main', { id: 'main' });
   private readonly banner = h('p', { class: 'banner', role: 'status', hidden: true });
   private readonly completion = h('datalist', { id: 'known-channels' });
   private header = h('header');
+  private nav = new Navigation();
   private view: View | null = null;
+  private page = ''; // that the view shows
+  private routing = 0; // counts the ways taken, so that a late one is dropped
+  private waiting: Poll | null = null;
   private locked = false;
   private admitted = false; // the API answered us
   private drawing = 0;
@@ -55,7 +75,8 @@ export class App {
       this.drawState();
       this.view?.state?.();
     };
-    window.addEventListener('hashchange', () => this.route(true));
+    live.watch('approvals', { event: () => this.waiting?.now() });
+    window.addEventListener('hashchange', () => void this.route(true));
     onSystemTheme(() => this.view?.theme?.());
     document.addEventListener('focusin', () => this.fillCompletion());
   }
@@ -67,6 +88,7 @@ export class App {
       await this.read();
       if (!this.locked && !this.ctx.live.started) this.ctx.live.start(splitChannels(this.ctx.follow));
     }, EVERY_MS);
+    this.waiting = new Poll(() => this.countWaiting(), WAITING_EVERY_MS);
     // A rate needs two readings: the second comes sooner.
     setTimeout(() => poll.now(), EVERY_MS / 3);
   }
@@ -75,7 +97,10 @@ export class App {
     if (this.locked) return;
     try {
       if (!this.admitted) await api.info();
-      this.admitted = true;
+      if (!this.admitted) {
+        this.admitted = true;
+        this.waiting?.now();
+      }
       this.ctx.figures.push(await api.metrics());
       this.say('');
       this.view?.figures?.();
@@ -87,20 +112,27 @@ export class App {
     }
   }
 
+  // A badge is no place for an error: without an answer there is none.
+  private async countWaiting(): Promise<void> {
+    if (this.locked || !this.admitted) return;
+    const { total } = await countApprovals().catch(() => ({ total: 0 }));
+    this.nav.waiting(total);
+  }
+
   private lock(): void {
     if (this.locked) return;
     this.locked = true;
     this.admitted = false;
     this.say('');
     this.ctx.live.stop();
-    this.route(true);
+    void this.route(true);
   }
 
   private restart(): void {
     this.locked = false;
     this.admitted = false;
     this.ctx.live.start(splitChannels(this.ctx.follow));
-    this.route(false);
+    void this.route(false);
     void this.read();
   }
 
@@ -133,23 +165,18 @@ export class App {
       e.preventDefault();
       this.focusTitle();
     });
+    this.nav = new Navigation();
     this.header = h('header', { class: 'top' },
+      this.nav.button,
       h('a', { href: '#/', class: 'brand', 'aria-label': 'Recado' },
         h('img', { src: '/favicon.svg', alt: '', width: '26', height: '26' }), h('span', {}, 'Recado')),
-      this.navigation(),
       h('div', { class: 'tools' },
         h('span', { class: 'state', role: 'status' }), this.accessButton(), this.themeButton(), this.langButton()));
-    this.root.replaceChildren(skip, this.header, this.banner, this.main, this.voice, this.completion);
+    this.root.replaceChildren(skip, this.header, this.banner, this.nav.node, this.main, this.voice, this.completion);
     this.drawState();
-    this.route(false);
-  }
-
-  private navigation(): HTMLElement {
-    const links: [string, Word][] = [
-      ['#/', 'overview'], ['#/channels', 'channels'], ['#/sessions', 'sessions'], ['#/publish', 'publish'],
-    ];
-    return h('nav', { 'aria-label': t('navMain') },
-      ...links.map(([href, word]) => h('a', { href }, t(word))));
+    this.page = '';
+    this.waiting?.now();
+    void this.route(false);
   }
 
   private accessButton(): HTMLElement {
@@ -204,40 +231,54 @@ export class App {
     place.setAttribute('title', reason);
   }
 
-  private buildView(route: string): View {
+  private async buildView(route: Route): Promise<View> {
     if (this.locked) return { node: signInView(() => this.restart()) };
-    const [, page = '', name = ''] = route.split('/');
-    if (page === 'channels' && name) return channelView(this.ctx, decodeURIComponent(name));
+    const { page, name } = route;
+    if (page === 'channels' && name) return channelView(this.ctx, name);
     if (page === 'channels') return channelsView(this.ctx);
     if (page === 'sessions') return sessionsView(this.ctx);
-    return overviewView(this.ctx);
+    const load = PAGES[page];
+    return load ? (await load())(this.ctx, route) : overviewView(this.ctx);
   }
 
-  private route(byVisitor: boolean): void {
-    const route = location.hash || '#/';
-    this.view?.destroy?.();
-    this.view = this.buildView(route);
-    this.main.replaceChildren(this.view.node);
-    this.header.classList.toggle('locked', this.locked);
-    let current: Word = 'overview';
-    for (const link of this.header.querySelectorAll<HTMLAnchorElement>('nav a')) {
-      const here = link.hash === route || (link.hash === '#/channels' && route.startsWith('#/channels/'));
-      if (here) {
-        link.setAttribute('aria-current', 'page');
-        current = (link.hash.slice(2) || 'overview') as Word;
-      } else {
-        link.removeAttribute('aria-current');
-      }
-    }
+  // The page that is there stays until the next one is ready.
+  private async route(byVisitor: boolean): Promise<void> {
+    const hash = location.hash || '#/';
+    const route = parseRoute(hash);
+    const current = this.nav.mark(hash);
     document.title = `${this.locked ? t('signIn') : t(current)} · Recado`;
+    this.root.classList.toggle('locked', this.locked);
+    this.routing += 1;
+    const turn = this.routing;
+    if (this.locked || this.page !== route.page || !this.view?.route?.(route)) {
+      const view = await this.buildView(route).catch((error: unknown) => this.missing(error));
+      if (turn !== this.routing) {
+        view.destroy?.();
+        return;
+      }
+      this.view?.destroy?.();
+      this.view = view;
+      this.page = this.locked ? '' : route.page;
+      this.main.replaceChildren(view.node);
+    }
     if (!byVisitor) return;
-    if (route === '#/publish' && !this.locked) this.focusPublish();
+    if (hash === '#/publish' && !this.locked) this.focusPublish();
     else this.focusTitle();
+  }
+
+  // A page's file is gone when the server was replaced while this page was open.
+  private missing(error: unknown): View {
+    const again = h('button', { type: 'button', class: 'primary' }, t('reload'));
+    again.addEventListener('click', () => location.reload());
+    return { node: h('section', { class: 'card page' },
+      h('h1', { tabindex: '-1' }, t('pageMissing')),
+      h('p', { class: 'error', role: 'alert' }, String(error)), again) };
   }
 
   private focusTitle(): void {
     window.scrollTo(0, 0);
-    this.main.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true });
+    const titles = ['h1', 'h2[tabindex]'].flatMap((kind) => [...this.main.querySelectorAll<HTMLElement>(kind)]);
+    titles.find((title) => title.offsetParent !== null)?.focus({ preventScroll: true });
   }
 
   private focusPublish(): void {

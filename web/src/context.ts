@@ -4,6 +4,7 @@ import { EventLog } from './events';
 import { Figures } from './figures';
 import { Live } from './live';
 import type { PublishFields } from './commands';
+import type { Route } from './route';
 
 export interface View {
   readonly node: HTMLElement;
@@ -14,6 +15,8 @@ export interface View {
   // Called when the live connection changed.
   state?(): void;
   theme?(): void;
+  // Another name of the same page; false asks for a new view.
+  route?(route: Route): boolean;
   destroy?(): void;
 }
 
@@ -34,10 +37,12 @@ export interface Context {
   go(route: string): void;
   openAccess(): void;
   failure(error: unknown): string;
+  // The number of waiting approvals may have changed.
+  countWaiting(): void;
 }
 
 export function createContext(
-  calls: Pick<Context, 'announce' | 'go' | 'openAccess' | 'failure'>,
+  calls: Pick<Context, 'announce' | 'go' | 'openAccess' | 'failure' | 'countWaiting'>,
 ): Context {
   return {
     figures: new Figures(),

@@ -20,23 +20,31 @@ export interface CommandBox {
   set(text: string): void;
 }
 
-export function commandBox(what: string, announce: (text: string) => void): CommandBox {
-  const code = h('code', { translate: 'no' });
+// What it copies is asked for when it is pressed.
+export function copyButton(
+  what: string, text: () => string, announce: (text: string) => void,
+): HTMLButtonElement {
   const button = h(
     'button',
     { type: 'button', class: 'icon-button copy', title: t('copy'), 'aria-label': t('copyWhat', { what }) },
     icon(ICONS.copy),
   );
   button.addEventListener('click', () => {
-    void copyText(code.textContent ?? '').then(() => {
+    void copyText(text()).then(() => {
       button.replaceChildren(icon(ICONS.check));
       announce(t('copied'));
       setTimeout(() => button.replaceChildren(icon(ICONS.copy)), SHOWN_MS);
     });
   });
+  return button;
+}
+
+export function commandBox(what: string, announce: (text: string) => void): CommandBox {
+  const code = h('code', { translate: 'no' });
   const node = h(
     'div', { class: 'command' },
-    h('pre', { tabindex: '0', role: 'group', 'aria-label': what }, code), button,
+    h('pre', { tabindex: '0', role: 'group', 'aria-label': what }, code),
+    copyButton(what, () => code.textContent ?? '', announce),
   );
   return { node, set: (text) => { code.textContent = text; } };
 }

@@ -59,6 +59,10 @@ export const ICONS = {
   copy: 'M9 9h10v11H9zM5 15V4h10',
   check: 'M5 12.500l4.500 4.500L19 7',
   close: 'M6 6l12 12M18 6L6 18',
+  menu: 'M4 7h16M4 12h16M4 17h16',
+  plus: 'M12 5v14M5 12h14',
+  stop: 'M7 7h10v10H7z',
+  down: 'M12 5v14m-6-6 6 6 6-6',
 } as const;
 
 export function clear(node: Element): void {
@@ -79,4 +83,12 @@ export function field(label: string, control: HTMLElement, hint?: Child): HTMLEl
   const note = hint ? h('p', { class: 'hint', id: `${id}-hint` }, hint) : null;
   if (note) control.setAttribute('aria-describedby', note.id);
   return h('div', { class: 'field' }, h('label', { for: id }, label), control, note);
+}
+
+// A choice between a few values; the texts are for people.
+export function select(
+  name: string, choices: readonly (readonly [value: string, text: string])[], chosen: string,
+): HTMLSelectElement {
+  const listed = choices.some(([value]) => value === chosen) ? choices : [...choices, [chosen, chosen] as const];
+  return h('select', { name, value: chosen }, ...listed.map(([value, text]) => h('option', { value }, text)));
 }

@@ -75,3 +75,32 @@ export function formatClock(ms: number, locale: string): string {
     hour12: false,
   }).format(ms);
 }
+
+export function formatDateTime(ms: number, locale: string): string {
+  if (!Number.isFinite(ms)) return NOTHING;
+  return new Intl.DateTimeFormat(locale, {
+    day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit', hour12: false,
+  }).format(ms);
+}
+
+// "2026-11-30" is a day of UTC, whatever the visitor's clock says.
+export function formatDay(date: string, locale: string): string {
+  const ms = Date.parse(`${date}T00:00:00Z`);
+  if (!Number.isFinite(ms)) return date;
+  return new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', timeZone: 'UTC' }).format(ms);
+}
+
+export function formatDuration(ms: number | null, locale: string): string {
+  if (ms === null || !Number.isFinite(ms)) return NOTHING;
+  return ms < 60_000 ? formatSeconds(ms / 1000, locale) : formatAge(ms / 1000);
+}
+
+// "5 minutes ago", "in 2 hours".
+export function formatAgo(seconds: number, locale: string): string {
+  if (!Number.isFinite(seconds)) return NOTHING;
+  const words = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
+  const units: [number, Intl.RelativeTimeFormatUnit][] = [[86400, 'day'], [3600, 'hour'], [60, 'minute']];
+  const [size, unit] = units.find(([n]) => Math.abs(seconds) >= n) ?? [1, 'second'];
+  const count = unit === 'second' && Math.abs(seconds) < 10 ? 0 : Math.round(-seconds / size);
+  return words.format(count === 0 ? 0 : count, unit);
+}

@@ -1,5 +1,7 @@
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
+import './frame.css';
+import './pages.css';
 import { App } from './app';
 import { startLang } from './i18n';
 import { applyTheme } from './theme';

@@ -1,6 +1,9 @@
 // Every text of the page, in both languages; the compiler sees to it that none is missing.
 
+import { enPages, ptPages } from './words_pages';
+
 export const en = {
+  ...enPages,
   skip: 'Skip to content',
   navMain: 'Main',
   overview: 'Overview',
@@ -47,7 +50,7 @@ export const en = {
   perSecond: '{n}/s',
   follow: 'Follow',
   apply: 'Apply',
-  followHint: '* is everything; project:* a namespace; several by comma',
+  followHint: '* is everything but logs and monitor; project:* a namespace; several by comma',
   followApply: 'Follow these channels',
   filterChannel: 'Filter channel',
   filterType: 'Filter type',
@@ -141,6 +144,7 @@ export const en = {
 export type Word = keyof typeof en;
 
 export const pt: Record<Word, string> = {
+  ...ptPages,
   skip: 'Ir para o conteúdo',
   navMain: 'Principal',
   overview: 'Visão geral',
@@ -187,7 +191,7 @@ export const pt: Record<Word, string> = {
   perSecond: '{n}/s',
   follow: 'Seguir',
   apply: 'Aplicar',
-  followHint: '* é tudo; project:* um namespace; vários com vírgula',
+  followHint: '* é tudo menos logs e monitor; project:* um namespace; vários com vírgula',
   followApply: 'Seguir estes canais',
   filterChannel: 'Filtrar canal',
   filterType: 'Filtrar tipo',

@@ -109,7 +109,8 @@ static void test_defaults(void **state)
     assert_int_equal(c->shutdown_drain_ms, 10000);
     assert_int_equal(c->auth.require_token, REQUIRE_AUTO);
     assert_false(config_token_required(c));
-    assert_int_equal(c->policy.namespace_count, 2); // "" and "*" are always there
+    assert_int_equal(c->policy.namespace_count, 3); // "", "*" and "chat" are always there
+    assert_true(options_of(c, "chat")->durable && options_of(c, "chat")->history_count == 1000);
     assert_int_equal(options_of(c, "")->history_count, 100);
     assert_true(options_of(c, "*")->recover);
     assert_false(options_of(c, "*")->client_publish);

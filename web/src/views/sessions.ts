@@ -2,6 +2,7 @@
 
 import * as api from '../api';
 import type { Context, View } from '../context';
+import { ask } from '../dialog';
 import { h } from '../dom';
 import { NOTHING, formatAge, formatCount } from '../format';
 import { lang, t } from '../i18n';
@@ -21,24 +22,6 @@ function who(session: api.Session): string {
   return `${session.user || t('anonymous')} (${session.client.slice(0, 8)})`;
 }
 
-// Asks first; resolves to true when the visitor means it.
-function ask(question: string): Promise<boolean> {
-  const yes = h('button', { type: 'submit', value: 'yes', class: 'danger' }, t('disconnect'));
-  yes.value = 'yes';
-  const no = h('button', { type: 'submit', value: 'no' }, t('cancel'));
-  const dialog = h('dialog', { 'aria-labelledby': 'ask-text' },
-    h('form', { method: 'dialog' }, h('p', { id: 'ask-text' }, question), h('div', { class: 'buttons' }, yes, no)));
-  document.body.append(dialog);
-  dialog.showModal();
-  no.focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => {
-      dialog.remove();
-      resolve(dialog.returnValue === 'yes');
-    });
-  });
-}
-
 export function sessionsView(ctx: Context): View {
   const filter = h('input', {
     type: 'search', name: 'session-filter', placeholder: t('sessionFilter'),
@@ -51,7 +34,7 @@ export function sessionsView(ctx: Context): View {
   let total = 0;
 
   async function end(session: api.Session): Promise<void> {
-    if (!(await ask(t('disconnectAsk', { who: who(session) })))) return;
+    if (!(await ask(t('disconnectAsk', { who: who(session) }), t('disconnect')))) return;
     try {
       await api.disconnect(session);
       outcome.textContent = t('disconnected', { who: who(session) });
