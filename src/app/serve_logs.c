@@ -26,7 +26,8 @@ static void tell(void *ctx, const struct log_line *l)
     char tags_at[64];
     struct buf data, tags = buf_on(tags_at, sizeof(tags_at));
     buf_init(&data, DATA_MAX);
-    (void)buf_add_format(&tags, "{\"log\":\"%llu\"}", (unsigned long long)l->seq);
+    (void)buf_add_format(&tags, "{\"log\":\"%llu\"%s}", (unsigned long long)l->seq,
+                         l->own ? ",\"own\":\"true\"" : "");
     if (log_line_write(&data, l, false))
         hub_publish(node_hub(g->server->node, HOME),
                     &(struct publish_params){.tenant = l->tenant,

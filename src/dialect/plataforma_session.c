@@ -32,12 +32,19 @@ static bool wants_project(void *ctx, const struct publication *p)
            (m->projects.count == 0 || plat_member_follows(m, plat_channel_project(p->channel)));
 }
 
+/* Recado's own lines are for those who read logs: boards never had them. */
+static bool is_own_line(const struct publication *p)
+{
+    struct str own;
+    return p->tags.n > 0 && str_eq(p->type, STR("log_message")) &&
+           json_find(p->tags, STR("own"), &own);
+}
+
 static bool wants_of_no_project(void *ctx, const struct publication *p)
 {
     const struct plat_seat *seat = ctx;
     const struct plat_member *m = seat->session->member;
-    (void)p;
-    return m != NULL && m->projects.count == 0;
+    return m != NULL && m->projects.count == 0 && !is_own_line(p);
 }
 
 static bool wants_log(void *ctx, const struct publication *p)
@@ -142,7 +149,7 @@ static void subscribe_all(struct plat_session *ps)
     static const struct seat_plan notifications[] = {
         [SEAT_NOTIFICATIONS] = {{"notifications", 13}, NULL, false},
         [SEAT_PROJECTS] = {{"project:*", 9}, wants_project, false},
-        [SEAT_LOGS] = {{"logs", 4}, wants_of_no_project, false},
+        [SEAT_LOGS] = {{"logs", 4}, wants_of_no_project, true},
     };
     static const struct seat_plan logs[] = {
         {{"logs", 4}, wants_log, true},
@@ -230,7 +237,6 @@ static void projects_changed(struct plat_session *ps)
 {
     bool choosy = ps->member->projects.count > 0;
     plat_seat_set_choosy(&ps->seats[SEAT_PROJECTS], choosy);
-    plat_seat_set_choosy(&ps->seats[SEAT_LOGS], choosy);
 }
 
 static void do_subscribe(struct plat_session *ps, struct str project)

@@ -273,6 +273,7 @@ void logbook_add_own(struct logbook *b, struct str tenant, const struct log_entr
     struct log_line *l = log_line_make(tenant, e);
     if (l == NULL)
         return;
+    l->own = true;
     pthread_mutex_lock(&b->lock);
     bool tell = has_room_to_tell(b, 1, log_line_bytes(l));
     enter(b, l, tell);

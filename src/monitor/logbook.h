@@ -38,6 +38,7 @@ struct log_line {
     uint64_t seq; // one more than that of the line before, whatever its tenant
     int64_t time_ms;
     enum log_rank rank;
+    bool own; // it came by logbook_add_own(), in this life
     struct str tenant, level, source, message;
     struct log_line *next; // private
     char bytes[];

@@ -120,10 +120,16 @@ def test_recados_own_lines(start_recado):
     assert read(server, "?tenant=default") == ([], False)
     with follow(server, "?level=debug&source=recado") as socket:
         with pytest.raises(websockets.InvalidStatus):
-            connect(server.ws("/ws/agents?organizationId=o"), origin="http://evil.example").__enter__()
+            connect(server.ws("/ws/agents?organizationId=a&userId=b"), origin="http://evil.example").__enter__()
         event = next_line(socket)
         assert event["data"]["level"] == "debug" and "evil.example" in event["data"]["message"]
         assert event["data"]["source"] == "recado"
+    with connect(server.ws("/ws/notifications")) as board:  # boards never had them
+        assert json.loads(board.recv(timeout=20))["type"] == "connection"
+        with pytest.raises(websockets.InvalidStatus):
+            connect(server.ws("/ws/agents?organizationId=a&userId=b"), origin="http://evil.example").__enter__()
+        post(server, {"message": "posted", "source": "test"})
+        assert next_line(board)["data"]["message"] == "posted"
     quiet = start_recado("logs: {own: false}\n")
     assert read(quiet, "?source=recado") == ([], False)
 
