@@ -13,7 +13,8 @@ TITLES = {
     "stall": "A stop of 100 ms in the middle", "deflate": "Compressed fan-out",
     "echo": "Echo round trips", "idle": "Memory per idle connection", "loops": "Two loops and one",
     "dialects": "Fan-out through every dialect", "polling": "Socket.IO clients that poll",
-    "sessions": "Memory per idle session", "answers": "Tokens of a model on their way",
+    "sessions": "Memory per idle session", "durable": "Durable channels",
+    "answers": "Tokens of a model on their way",
 }
 
 
@@ -181,6 +182,46 @@ def answers_table(runs):
                "p99.9 ms", "p99 added ms"], rows)
 
 
+DURABLE = {  # kind: title, columns: (head, key, scale)
+    "store": ("Through the store alone", (("events/s", "messages_per_s", 1),
+                                          ("events per commit", "events_per_commit", 1),
+                                          ("p50 ms", "p50_us", 1e3), ("p99 ms", "p99_us", 1e3))),
+    "publish": ("Through the server", (("publishes/s", "messages_per_s", 1),
+                                       ("cores of the server", "server_load", 1),
+                                       ("p50 ms", "p50_us", 1e3), ("p99 ms", "p99_us", 1e3))),
+    "latency": ("What durability adds to the time until a publisher is answered",
+                (("p50 ms without", "plain_p50_us", 1e3), ("p50 ms", "p50_us", 1e3),
+                 ("added p50 ms", "added_p50_us", 1e3), ("p99 ms without", "plain_p99_us", 1e3),
+                 ("p99 ms", "p99_us", 1e3), ("added p99 ms", "added_p99_us", 1e3))),
+    "catch-up": ("Clients that come back at once", (("seconds", "seconds", 1),
+                                                    ("events/s", "messages_per_s", 1),
+                                                    ("p50 ms", "p50_us", 1e3),
+                                                    ("p99 ms", "p99_us", 1e3))),
+    "restart": ("Ready again after kill -9", (("seconds", "seconds", 1),
+                                              ("streams", "streams", 1))),
+}
+
+
+def durable_tables(runs):
+    """Medians; the embedded store first, database servers beside it."""
+    for kind, (title, columns) in DURABLE.items():
+        rows = []
+        for cell, per_server in by_cell([r for r in runs if r["cell"]["kind"] == kind]).items():
+            cell = {k: v for k, v in dict(cell).items() if k != "kind"}
+            for server, reps in per_server.items():
+                good = [r for r in reps.values() if "trouble" not in r]
+                name = server.partition("-")[2] or "embedded"
+                line = [f"{v:,}" if isinstance(v, (int, float)) else v for v in cell.values()]
+                line += [name] + ([text(median([r.get(key) for r in good]), scale)
+                                   for _, key, scale in columns] if good else
+                                  [next(iter(reps.values()))["trouble"]] + [""] * (len(columns) - 1))
+                rows.append((tuple(cell), line))
+        for head in dict.fromkeys(head for head, _ in rows):
+            print(f"{title}:\n")
+            table(list(head) + ["store"] + [column for column, _, _ in columns],
+                  [line for h, line in rows if h == head])
+
+
 def machine_text(m):
     return (f"{m['cpu']}, {m['cores']} cores, {m['memory_kb'] / 1048576:.0f} GiB, "
             f"Linux {m['kernel']}, {m['system']}, congestion control {m['congestion_control']}; "
@@ -191,7 +232,7 @@ def machine_text(m):
 def commands(runs):
     seen = {}
     for row in runs:
-        if "command" in row:
+        if "command" in row and "server_command" in row:
             seen.setdefault((row["group"], row["server"]), row)
     for (_, server), row in seen.items():
         print(f"- {server}: `{row['server_command']}`; generator: `{row['command']}`")
@@ -214,7 +255,9 @@ def main():
         if not mine:
             continue
         print(f"## {title}\n")
-        if group in ("idle", "sessions"):
+        if group == "durable":
+            durable_tables(mine)
+        elif group in ("idle", "sessions"):
             memory_table(mine)
         elif group == "answers":
             answers_table(mine)

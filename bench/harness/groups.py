@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from . import answers as answering
-from . import generators, machine
+from . import durable, generators, machine
 from .generators import Work
 from .servers import OUT, Running, Trouble
 
@@ -141,11 +141,14 @@ def answers(o):
 
 GROUPS = {f.__name__: f for f in (fanout, peers, rate, stall, deflate, echo, idle, loops,
                                   dialects, polling, sessions, answers)}
+GROUPS["durable"] = durable.cells
 
 
 def refusal(server, cell, generator):
     """Why this server does not take part in this cell; empty if it does."""
     w = cell.work
+    if cell.group == "durable":
+        return "" if generator.name != "fan" else "measured with Recado's own generator"
     if cell.loops and server.name != "recado":
         return "one loop"
     if w.transport == "polling" and not server.polls:
@@ -176,6 +179,8 @@ class Runner:
 
     def measure(self, server, cell):
         """Rows of one measurement: mostly one; a search leaves its steps as well."""
+        if cell.group == "durable":
+            return durable.measure(server, cell, f"{self.server_cores},{self.generator_cores}")
         if cell.work.mode == "connections":
             return [self.connections(server, cell)]
         if cell.work.mode == "answers":

@@ -75,7 +75,9 @@ def known(recado):
     token = (recado, "token", "--sub", "bench", "--org", "bench", "--expires", "1d", "-c", config)
     return [
         Server("recado", serve, 8100, "native", needs=recado, echo="/echo", deflate=(),
-               groups=COMMON + ("dialects", "sessions", "answers")),
+               groups=COMMON + ("dialects", "sessions", "durable", "answers")),
+        Server("recado-mariadb", serve, 8105, "native", needs=recado, groups=("durable",)),
+        Server("recado-postgres", serve, 8106, "native", needs=recado, groups=("durable",)),
         Server("recado-socketio", serve, 8100, SOCKETIO, needs=recado, polls=True,
                groups=("dialects", "polling", "sessions")),
     ] + [

@@ -12,6 +12,9 @@
 #include "hub/hub.h"
 #include "llm/llm.h"
 
+struct samples;
+struct logbook;
+struct monitor;
 struct schedules;
 struct ledger;
 struct approvals;
@@ -38,6 +41,10 @@ struct api {
     struct schedules *schedules; // of the first loop
     struct tasks *tasks;
     struct approvals *approvals;
+    struct logbook *logbook;
+    struct monitor *monitor; // from the start on
+    struct samples *samples;
+    uint32_t monitor_interval_ms;
 };
 
 /* All of /api/... */
@@ -46,6 +53,10 @@ bool api_routes(struct http_router *rt, const struct api *api);
 bool tasks_routes(struct http_router *rt, const struct api *api);
 bool approvals_routes(struct http_router *rt, const struct api *api);
 
+/* /api/monitor */
+bool monitor_routes(struct http_router *rt, const struct api *api);
+/* /api/logs */
+bool logs_routes(struct http_router *rt, const struct api *api);
 /* /api/schedules */
 bool schedules_routes(struct http_router *rt, const struct api *api);
 /* /api/runs ... */

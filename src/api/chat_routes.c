@@ -4,7 +4,9 @@
  * Why it exists: every page and every back end can talk to the model as one application's socket
  * does, and hear the answer on the conversation's channel by whatever dialect it speaks.
  */
-#include "api/caller.h"
+#include "api/chat_stream.h"
+#include "api/openai.h"
+#include "api/rest.h"
 #include "chat/verbs.h"
 
 #include "base/pool.h"
@@ -43,31 +45,28 @@ static struct waiting *waiting_make(struct http_request *r, unsigned status)
 
 /* What was asked, by whom. */
 struct chat_request {
-    struct caller caller;
+    struct asker asker;
     struct chat_fields fields;
     char *room;
 };
 
 static void request_fini(struct chat_request *q)
 {
-    caller_fini(&q->caller);
+    asker_fini(&q->asker);
     pool_free(q->room);
     q->room = NULL;
 }
 
-static bool query_number(struct http_request *r, struct str name, int64_t least, int64_t most,
-                         int64_t *ret)
+static bool query_read(struct http_request *r, struct chat_fields *f)
 {
-    char at[32];
-    struct str s;
-    uint64_t n;
-    if (http_query_count(r, name) == 0)
-        return true;
-    if (!http_query(r, name, at, sizeof(at), &s) || !str_to_u64(s, &n) || n < (uint64_t)least ||
-        n > (uint64_t)most)
-        return http_refuse(r, ERR_BAD_REQUEST,
-                           "query: limit, offset or before is out of range or no whole number");
-    *ret = (int64_t)n;
+    uint64_t limit = (uint64_t)f->limit, offset = (uint64_t)f->offset, before = (uint64_t)f->before;
+    if (!rest_query_number(r, STR("limit"), 1, CHAT_LIMIT_MAX, &limit) ||
+        !rest_query_number(r, STR("offset"), 0, CHAT_CONVERSATION_MAX, &offset) ||
+        !rest_query_number(r, STR("before"), 1, CHAT_CONVERSATION_MAX, &before))
+        return false;
+    f->limit = (int64_t)limit;
+    f->offset = (int64_t)offset;
+    f->before = (int64_t)before;
     return true;
 }
 
@@ -79,7 +78,6 @@ static bool request_read(struct http_request *r, struct chat_request *q)
     struct buf why = buf_on(why_at, sizeof(why_at));
     struct chat_fields *f = &q->fields;
     *f = (struct chat_fields){0};
-    q->caller.claims = (struct claims){0};
     if (r->body.n > api->body_max_bytes) {
         http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
                          STR("the request is longer than api.body_max"));
@@ -89,30 +87,17 @@ static bool request_read(struct http_request *r, struct chat_request *q)
     if (q->room == NULL)
         return http_refuse(r, ERR_INTERNAL, "out of memory");
     bool readable = chat_fields_read(r->body, q->room, f, &why);
-    if (!caller_admit(api, r, f->tenant, &q->caller)) { // strangers hear nothing else
-        request_fini(q);
+    if (!rest_admit(r, api, f->tenant, &q->asker)) { // strangers hear nothing else
+        pool_free(q->room);
         return false;
     }
     if (!readable)
         http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&why));
-    if (!readable || !query_number(r, STR("limit"), 1, 500, &f->limit) ||
-        !query_number(r, STR("offset"), 0, CHAT_CONVERSATION_MAX, &f->offset) ||
-        !query_number(r, STR("before"), 1, CHAT_CONVERSATION_MAX, &f->before)) {
+    if (!readable || !query_read(r, f)) {
         request_fini(q);
         return false;
     }
     return true;
-}
-
-/* False: answered. */
-static bool may_follow(struct http_request *r, const struct chat_request *q, int64_t conversation)
-{
-    char at[CHAT_CHANNEL_MAX];
-    struct str channel = conversation > 0 ? chat_channel(conversation, at) : STR("chat:*");
-    return caller_may_follow(&q->caller, r->route_ctx, channel) ||
-           http_refuse(r, ERR_PERMISSION_DENIED,
-                       "the conversation's channel may not be followed without a subscription "
-                       "token");
 }
 
 static struct hub *hub_of(const struct http_request *r)
@@ -121,12 +106,19 @@ static struct hub *hub_of(const struct http_request *r)
     return node_hub(api->node, loop_index(http_server_loop(r->server)));
 }
 
-/* ---- asking ---- */
-
-static unsigned status_of(enum err err)
+/* False: answered. */
+static bool may_follow(struct http_request *r, const struct chat_request *q, int64_t conversation)
 {
-    return err == ERR_TOO_MANY_REQUESTS || err == ERR_NOT_AVAILABLE ? 503 : err_http_status(err);
+    char at[CHAT_CHANNEL_MAX];
+    struct str channel = conversation > 0 ? chat_channel(conversation, at) : STR("chat:*");
+    const struct policy *policy = hub_policy(hub_of(r));
+    return q->asker.back_end || policy_lets_subscribe(policy, channel, q->asker.user) ||
+           http_refuse(r, ERR_PERMISSION_DENIED,
+                       "the conversation's channel may not be followed without a subscription "
+                       "token");
 }
+
+/* ---- asking ---- */
 
 static void done(void *ctx, enum err err, struct str text)
 {
@@ -137,7 +129,8 @@ static void done(void *ctx, enum err err, struct str text)
     if (r != NULL && err == ERR_OK)
         http_reply(r, w->status, STR("application/json"), text, STR_NONE);
     else if (r != NULL)
-        http_reply_error(r, status_of(err), err_code(err), text.n > 0 ? text : err_message(err));
+        http_reply_error(r, chat_status_of(err), err_code(err),
+                         text.n > 0 ? text : err_message(err));
     free(w);
 }
 
@@ -145,11 +138,16 @@ static void ask(struct http_request *r, struct chat_request *q, enum chat_verb v
                 unsigned status)
 {
     const struct api *api = r->route_ctx;
-    struct chat_ask a = {verb, q->caller.tenant, &q->fields};
+    struct chat_ask a = {verb, q->asker.tenant, &q->fields, llm_settings_none(), 0};
     char why_at[WHY_MAX];
     struct buf why = buf_on(why_at, sizeof(why_at));
     if (!chat_ask_check(api->chat, &a, &why)) {
         http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&why));
+        return;
+    }
+    if (verb == CHAT_VERB_SEND && q->fields.stream) {
+        struct chat_question question = chat_ask_question(&a);
+        chat_stream_start(r, api, hub_of(r), &question);
         return;
     }
     struct waiting *w = waiting_make(r, status);
@@ -168,13 +166,48 @@ static void route_ask(struct http_request *r)
     request_fini(&q);
 }
 
+/* "chat:7". */
+static bool is_conversation(struct str channel, int64_t *ret)
+{
+    uint64_t n;
+    if (!str_starts(channel, STR("chat:")) || !str_to_u64(str_skip(channel, 5), &n) || n == 0 ||
+        n > (uint64_t)CHAT_CONVERSATION_MAX)
+        return false;
+    *ret = (int64_t)n;
+    return true;
+}
+
+/* What is written into a channel: by a conversation, or by /v1 for whoever named the channel. */
+static void cancel_channel(struct http_request *r, struct chat_request *q)
+{
+    const struct api *api = r->route_ctx;
+    struct chat_fields *f = &q->fields;
+    struct buf b;
+    char at[64];
+    if (!q->asker.back_end &&
+        !policy_lets_subscribe(hub_policy(hub_of(r)), f->channel, q->asker.user)) {
+        http_refuse(r, ERR_PERMISSION_DENIED, "the channel may not be followed");
+        return;
+    }
+    f->cancelled_already = openai_cancel(api->openai, q->asker.tenant, f->channel);
+    if (is_conversation(f->channel, &f->conversation)) {
+        ask(r, q, CHAT_VERB_CANCEL, 200);
+        return;
+    }
+    b = buf_on(at, sizeof(at));
+    buf_add_format(&b, "{\"cancelled\":%u}", f->cancelled_already);
+    http_reply(r, 200, STR("application/json"), buf_str(&b), STR_NONE);
+}
+
 static void route_cancel(struct http_request *r)
 {
     struct chat_request q;
     if (!request_read(r, &q))
         return;
-    if (!q.fields.has_conversation)
-        http_refuse(r, ERR_BAD_REQUEST, "bad request: conversation_id: is required");
+    if (q.fields.channel.n > 0)
+        cancel_channel(r, &q);
+    else if (!q.fields.has_conversation)
+        http_refuse(r, ERR_BAD_REQUEST, "bad request: conversation_id or channel: is required");
     else if (may_follow(r, &q, q.fields.conversation))
         ask(r, &q, CHAT_VERB_CANCEL, 200);
     request_fini(&q);

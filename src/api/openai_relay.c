@@ -489,4 +489,5 @@ void relay_start(struct http_request *r, const struct api *api, const struct rel
     http_keep_only(r, kept, sizeof(kept) / sizeof(kept[0])); // the call has its body
     r->gone = request_gone;
     r->gone_ctx = y;
+    r->ends_with_peer = true; // nobody pays for an answer that nobody reads
 }

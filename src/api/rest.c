@@ -85,23 +85,6 @@ bool rest_admit(struct http_request *r, const struct api *api, struct str tenant
     return false;
 }
 
-bool rest_body_tenant(struct http_request *r, struct str body, char at[256], struct str *ret)
-{
-    struct json j;
-    struct str raw;
-    *ret = STR_NONE;
-    if (json_trim(body).n == 0)
-        return true;
-    json_init(&j, body);
-    if (!json_skip(&j) || !json_end(&j))
-        return rest_refuse_json(r, &j);
-    if (!json_find(body, STR("tenant"), &raw) || raw.p[0] != '"')
-        return true;
-    if (raw.n - 2 <= 256 && json_string_decode((struct str){raw.p + 1, raw.n - 2}, at, 256, ret))
-        return true;
-    return rest_refuse(r, STR("tenant"), "must be at most 255 bytes of printable UTF-8");
-}
-
 void asker_fini(struct asker *a)
 {
     claims_fini(&a->claims);
@@ -127,14 +110,36 @@ bool rest_refuse(struct http_request *r, struct str field, const char *why)
     return false;
 }
 
-bool rest_refuse_json(struct http_request *r, const struct json *j)
+static bool refuse_text(struct http_request *r, struct str head, const struct json *j)
 {
     char at[256];
     struct buf b = buf_on(at, sizeof(at));
-    buf_add(&b, STR("body: "));
+    buf_add(&b, head);
     json_error_write(j, &b);
     http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&b));
     return false;
+}
+
+bool rest_refuse_json(struct http_request *r, const struct json *j)
+{
+    return refuse_text(r, STR("body: "), j);
+}
+
+bool rest_body_tenant(struct http_request *r, struct str body, char at[256], struct str *ret)
+{
+    struct json j;
+    struct str raw;
+    *ret = STR_NONE;
+    if (json_trim(body).n == 0)
+        return true;
+    json_init(&j, body);
+    if (!json_skip(&j) || !json_end(&j))
+        return refuse_text(r, STR("the body is not JSON: "), &j);
+    if (!json_find(body, STR("tenant"), &raw) || raw.p[0] != '"')
+        return true;
+    if (raw.n - 2 <= 256 && json_string_decode((struct str){raw.p + 1, raw.n - 2}, at, 256, ret))
+        return true;
+    return rest_refuse(r, STR("tenant"), "must be at most 255 bytes of printable UTF-8");
 }
 
 /* ---- the query ---- */

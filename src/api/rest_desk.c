@@ -5,6 +5,23 @@
 
 #include <stdlib.h>
 
+bool rest_desk_admit(struct http_request *r, struct asker *ret)
+{
+    const struct api *api = r->route_ctx;
+    struct str tenant = STR_NONE;
+    char at[256];
+    if (!rest_admit(r, api, STR_NONE, ret))
+        return false;
+    if (r->body.n > api->body_max_bytes)
+        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
+                         STR("the request is longer than api.body_max"));
+    else if (r->body.n == 0 ||
+             (rest_body_tenant(r, r->body, at, &tenant) && rest_set_tenant(r, api, tenant, ret)))
+        return true;
+    asker_fini(ret);
+    return false;
+}
+
 struct waiting {
     struct http_request *http; // NULL: the peer has gone
 };

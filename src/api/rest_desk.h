@@ -8,6 +8,9 @@
 #include "api/rest.h"
 #include "runs/desk.h"
 
+/* Who asks, of which tenant; the body may name it as well. route_ctx is the api. False: answered.
+ */
+bool rest_desk_admit(struct http_request *r, struct asker *ret);
 /* For one call of the desk, which answers r; false: r has been answered. tenant is the caller's. */
 bool rest_desk_from(struct http_request *r, struct str tenant, struct desk_from *ret);
 /* The number behind a path's slash. False: it is none that a row could have; answered with 404. */

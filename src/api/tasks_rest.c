@@ -7,24 +7,6 @@
 #include "runs/form.h"
 #include "runs/tasks.h"
 
-/* Who asks, of which tenant; the body may name it as well. */
-static bool admit(struct http_request *r, struct asker *ret)
-{
-    const struct api *api = r->route_ctx;
-    struct str tenant = STR_NONE;
-    char at[256];
-    if (!rest_admit(r, api, STR_NONE, ret))
-        return false;
-    if (r->body.n > api->body_max_bytes)
-        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                         STR("the request is longer than api.body_max"));
-    else if (r->body.n == 0 ||
-             (rest_body_tenant(r, r->body, at, &tenant) && rest_set_tenant(r, api, tenant, ret)))
-        return true;
-    asker_fini(ret);
-    return false;
-}
-
 static bool read_word(struct http_request *r, const char *name, const char *const *words, char *at,
                       size_t cap, struct str *ret)
 {
@@ -61,7 +43,7 @@ static void handle_tasks(struct http_request *r)
     const struct api *api = r->route_ctx;
     struct desk_from from;
     struct asker who;
-    if (!admit(r, &who))
+    if (!rest_desk_admit(r, &who))
         return;
     if (r->method != HTTP_POST)
         list(r, api->tasks, &who);
@@ -113,7 +95,7 @@ static void handle_task(struct http_request *r)
     struct str number = str_cut(&rest, '/');
     struct asker who;
     int64_t id;
-    if (!admit(r, &who))
+    if (!rest_desk_admit(r, &who))
         return;
     if (rest_path_id(r, number, &id))
         task_do(r, api->tasks, &who, rest, id);
@@ -126,7 +108,7 @@ static void handle_subtask(struct http_request *r)
     struct desk_from from;
     struct asker who;
     int64_t id;
-    if (!admit(r, &who))
+    if (!rest_desk_admit(r, &who))
         return;
     if (rest_path_id(r, r->param, &id) && rest_desk_from(r, who.tenant, &from)) {
         if (r->method == HTTP_PATCH)

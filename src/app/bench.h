@@ -1,7 +1,7 @@
 /* bench.h - a load generator for WebSocket servers: what its parts share.
  *
  * One thread, one epoll set. bench_conn.c opens connections and finds messages in their bytes; a
- * mode (fanout, echo, connections) says what to send and what to count.
+ * mode (fanout, publish, echo, connections) says what to send and what to count.
  *
  * Thread:  the main one.
  * Memory:  struct bench owns all; bench_fini() frees it.
@@ -34,7 +34,7 @@ struct bench_setup {
 struct bench_protocol {
     const char *path, *publish_path;
     struct bench_setup subscriber, publisher;
-    const char *head, *tail; // around what is published; %d in head: a rising id
+    const char *head, *tail; // around what is published; %d in head: a rising id, %c: a channel
     const char *pong;        // the answer to a message of 1 to 4 bytes; NULL: none
     unsigned around;         // bytes that an event has at least beside what was published
     bool lines;              // a frame may hold several messages, a line each
@@ -90,18 +90,22 @@ struct bench_conn {
 
 /* ---- what is published: bench_payload.c ---- */
 
-enum { BENCH_NUMBER_DIGITS = 18 };
+enum { BENCH_NUMBER_DIGITS = 18, BENCH_CHANNEL_DIGITS = 6 };
+static const uint64_t BENCH_ID_FIRST = 1000000000; // ids have ten digits
 struct bench_payload {
     char *bytes; // one whole frame, or one HTTP request
     size_t n;
     size_t body;          // where the payload begins
     size_t stamp, number; // where their digits are, in the payload
     size_t id;            // SIZE_MAX: none
+    size_t channel;       // of its number's digits; SIZE_MAX: none
     uint8_t mask[4];
 };
 size_t bench_payload_min(void);
 bool bench_payload_make(struct bench *b);
 void bench_payload_stamp(struct bench_payload *p, uint64_t time_ns, uint64_t number);
+/* To which of the channels it goes, where the head has %c. */
+void bench_payload_address(struct bench_payload *p, uint64_t channel);
 /* False: the message is none of ours. */
 bool bench_payload_read(struct str message, uint64_t *ret_time_ns, uint64_t *ret_number);
 
@@ -119,8 +123,9 @@ struct bench {
     const char *mode, *protocol_name;
     struct url url;
     uint64_t conn_count, size, window, rate, time_ms, warmup_ms, sample_count, opening_max;
-    uint64_t server_pid, source_first;
+    uint64_t server_pid, source_first, channel_count;
     bool spin, deflate, insecure;
+    bool answers; // what counts are the answers to what was published
     struct cli_out out;
     const struct cli_spec *spec;
 
@@ -143,6 +148,7 @@ struct bench {
     uint64_t deflated; // of the deliveries
     bool running, measuring, failed;
     bool ordered;          // a sampled connection gets every number once, in order
+    uint64_t *sent_ns;     // publish: BENCH_RING times, by number
     uint32_t *received_by; // BENCH_RING: how many subscribers have message k
     struct latency latency;
     char why[512];
@@ -170,6 +176,11 @@ unsigned bench_count(struct bench *b, struct bench_conn *c, struct str bytes);
 /* And among the packets of an answer to a poll. */
 unsigned bench_count_packets(struct bench *b, struct bench_conn *c, struct str body);
 
+/* Of answers: how long they are at least, and when what one of them answers was sent. False: it
+ * cannot be told. */
+size_t bench_answer_min(void);
+bool bench_answer_read(const struct bench *b, struct str answer, uint64_t *ret_time_ns);
+
 /* ---- subscribers that poll: bench_polling.c ---- */
 
 /* The connection is there: asks for a session. */
@@ -184,6 +195,7 @@ void bench_report(const struct bench *b, const struct bench_snapshot *from,
 
 /* The modes: exit codes. */
 int bench_fanout(struct bench *b);
+int bench_publish(struct bench *b);
 int bench_echo(struct bench *b);
 int bench_connections(struct bench *b);
 /* From warm-up to the end, calling feed() before each poll; then the report. */

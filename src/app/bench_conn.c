@@ -275,7 +275,7 @@ static void take_open(struct bench *b, struct bench_conn *c, struct str bytes)
         return;
     }
     b->bytes += c->publisher ? 0 : bytes.n;
-    if (c->publisher && b->running && b->completed == 0)
+    if (b->answers || (c->publisher && b->running && b->completed == 0))
         check_publisher(b, bytes);
     unsigned n = bench_count(b, c, bytes);
     if (n > 0 && b->running && !c->publisher && c->state == BENCH_OPEN)

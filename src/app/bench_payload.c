@@ -15,7 +15,7 @@
 static const char stamp_key[] = "{\"ts\":\"";
 static const char number_key[] = "\",\"seq\":\"";
 static const char pad_key[] = "\",\"pad\":\"";
-enum { ID_DIGITS = 10, ID_FIRST = 1000000000 };
+enum { ID_DIGITS = 10 };
 
 size_t bench_payload_min(void)
 {
@@ -29,18 +29,27 @@ static void add_zeroes(struct buf *b, int n)
         buf_add_char(b, '0');
 }
 
-/* head with room for the id, the JSON, tail. */
+/* Adds *head up to the word, and room for digits in its place; returns where they are. */
+static size_t add_room(struct buf *out, struct str *head, struct str word, int digits)
+{
+    size_t at = str_find(*head, word);
+    if (at == head->n)
+        return SIZE_MAX;
+    buf_add(out, (struct str){head->p, at});
+    *head = str_skip(*head, at + word.n);
+    size_t room = out->len;
+    add_zeroes(out, digits);
+    return room;
+}
+
+/* head with room for the id and the channel, in this order, the JSON, tail. */
 static void add_body(struct bench *b, struct buf *out)
 {
     struct bench_payload *p = &b->payload;
     struct str head = str_from(b->protocol.head);
-    size_t id = str_find(head, STR("%d"));
-    p->id = id < head.n ? id : SIZE_MAX;
-    buf_add(out, (struct str){head.p, id});
-    if (id < head.n) {
-        buf_add_u64(out, ID_FIRST);
-        buf_add(out, str_skip(head, id + 2));
-    }
+    p->id = add_room(out, &head, STR("%d"), ID_DIGITS);
+    p->channel = add_room(out, &head, STR("%c"), BENCH_CHANNEL_DIGITS);
+    buf_add(out, head);
     buf_add(out, str_from(stamp_key));
     p->stamp = out->len;
     add_zeroes(out, BENCH_NUMBER_DIGITS);
@@ -105,9 +114,15 @@ static void put_digits(struct bench_payload *p, size_t at, int digits, uint64_t 
 void bench_payload_stamp(struct bench_payload *p, uint64_t time_ns, uint64_t number)
 {
     if (p->id != SIZE_MAX)
-        put_digits(p, p->id, ID_DIGITS, ID_FIRST + number);
+        put_digits(p, p->id, ID_DIGITS, BENCH_ID_FIRST + number);
     put_digits(p, p->stamp, BENCH_NUMBER_DIGITS, time_ns);
     put_digits(p, p->number, BENCH_NUMBER_DIGITS, number);
+}
+
+void bench_payload_address(struct bench_payload *p, uint64_t channel)
+{
+    if (p->channel != SIZE_MAX)
+        put_digits(p, p->channel, BENCH_CHANNEL_DIGITS, channel);
 }
 
 bool bench_payload_read(struct str message, uint64_t *ret_time_ns, uint64_t *ret_number)

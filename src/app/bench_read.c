@@ -17,8 +17,14 @@ enum { PING_MAX = 4, DEFLATED_MIN = 16 };
 
 static void look_at_sample(struct bench *b, struct bench_sample *s)
 {
-    uint64_t time_ns, number;
-    if (!bench_payload_read((struct str){s->bytes, s->have}, &time_ns, &number)) {
+    uint64_t time_ns, number = 0;
+    struct str message = {s->bytes, s->have};
+    if (b->answers && bench_answer_read(b, message, &time_ns)) {
+        if (b->measuring)
+            latency_add(&b->latency, clock_mono_ns() - time_ns);
+        return;
+    }
+    if (!bench_payload_read(message, &time_ns, &number)) {
         b->disorder++;
         return;
     }
@@ -47,7 +53,8 @@ static void extend(struct bench *b, struct bench_conn *c, struct str bytes)
 static unsigned finish(struct bench *b, struct bench_conn *c)
 {
     uint32_t n = c->length;
-    bool counts = n >= (c->deflated ? DEFLATED_MIN : b->size + b->protocol.around);
+    uint64_t least = b->answers ? bench_answer_min() : b->size + b->protocol.around;
+    bool counts = n >= (c->deflated ? DEFLATED_MIN : least);
     c->length = 0;
     b->deflated += counts && c->deflated && b->running;
     if (b->protocol.pong != NULL && n > 0 && n <= PING_MAX && c->sid == NULL)

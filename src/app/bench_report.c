@@ -46,6 +46,8 @@ static void print_json(const struct bench *b, const struct figures *f)
     bool echo = b->published == 0;
     printf("{\"mode\":\"%s\",\"protocol\":\"%s\",\"connections\":%llu,\"size\":%llu,", b->mode,
            b->protocol_name, (unsigned long long)b->conn_count, (unsigned long long)b->size);
+    if (b->answers)
+        printf("\"channels\":%llu,", (unsigned long long)b->channel_count);
     if (b->rate > 0)
         printf("\"rate\":%llu,", (unsigned long long)b->rate);
     else

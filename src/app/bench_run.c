@@ -105,6 +105,7 @@ void bench_fini(struct bench *b)
     free(b->read_buf);
     free(b->conns);
     free(b->received_by);
+    free(b->sent_ns);
     if (b->epoll_fd >= 0)
         close(b->epoll_fd);
 }

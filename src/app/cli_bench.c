@@ -10,16 +10,18 @@
 #include "app/bench.h"
 
 static const char help[] =
-    "usage: recado bench fanout|echo|connections [URL] [options]\n"
+    "usage: recado bench fanout|publish|echo|connections [URL] [options]\n"
     "\n"
     "Puts load on a WebSocket server from one thread and prints figures.\n"
     "\n"
     "  fanout       one publisher, N subscribers: latency, deliveries per second\n"
+    "  publish      N publishers, C channels in turn: answers per second, and how late\n"
     "  echo         N connections send and wait for their own messages\n"
     "  connections  opens N idle connections and holds them: memory of each\n"
     "\n"
     "  recado bench fanout --connections 1000 --window 16 --pid $(pidof recado)\n"
     "  recado bench fanout ws://127.0.0.1:9001 --protocol plain --rate 5000 --size 128\n"
+    "  recado bench publish -n 100 --channel kept: --channels 1000 -w 20000 -s 256\n"
     "  recado bench echo ws://127.0.0.1:8000/echo --connections 64 --window 1\n"
     "  recado bench connections -n 100000 --time 60s --pid $(pidof recado) --json\n"
     "\n"
@@ -28,7 +30,8 @@ static const char help[] =
     "\n"
     "  -n, --connections N     subscribers or connections (100)\n"
     "  -s, --size BYTES        of a message (64)\n"
-    "  -w, --window N          messages outstanding: published, not yet with everybody (1)\n"
+    "  -w, --window N          messages outstanding: published, not yet with everybody, or not\n"
+    "                          yet answered (1)\n"
     "  -r, --rate N            instead: messages per second\n"
     "  -t, --time DURATION     measured, or held (2s)\n"
     "      --warmup DURATION   before measuring (300ms)\n"
@@ -47,7 +50,9 @@ static const char help[] =
     "                          or an application's: pytake, orquestrador, agents, plataforma,\n"
     "                          conductor\n"
     "      --transport T       websocket or polling, for the Socket.IO ones (websocket)\n"
-    "      --channel CHANNEL   (bench, or one that the application has)\n"
+    "      --channel CHANNEL   (bench, or one that the application has); of publish: what stands\n"
+    "                          before the six digits (bench:)\n"
+    "      --channels C        of publish (1)\n"
     "      --tenant TENANT     of what is published through the server's API\n"
     "      --token JWT         for native and the Socket.IO ones\n"
     "      --http              native: publish through the server's API, as applications do\n"
@@ -69,9 +74,13 @@ struct bench_options {
 static const struct {
     const char *name;
     int (*run)(struct bench *b);
-} modes[] = {{"fanout", bench_fanout}, {"echo", bench_echo}, {"connections", bench_connections}};
+} modes[] = {{"fanout", bench_fanout},
+             {"publish", bench_publish},
+             {"echo", bench_echo},
+             {"connections", bench_connections}};
 
 enum { MODE_COUNT = sizeof(modes) / sizeof(modes[0]), CONNECTIONS_MAX = 4000000 };
+enum { CHANNELS_MAX = 1000000, CHANNEL_TEXT_MAX = 300 };
 enum { SOURCES_MAX = 60000 }; // 127.0.0.2 and up: all of them are this machine's
 
 /* What is wrong, a constant; NULL: nothing. */
@@ -89,6 +98,8 @@ static const char *check_numbers(const struct bench *b)
         return "--opening should be 1 at least";
     if (b->source_first > SOURCES_MAX)
         return "--source-first should be 60000 at most";
+    if (b->channel_count < 1 || b->channel_count > CHANNELS_MAX)
+        return "--channels should be from 1 to 1000000";
     if (b->time_ms < 1)
         return "--time should be 1ms at least";
     return NULL;
@@ -136,8 +147,28 @@ static const char *set_protocol(struct bench *b, const struct bench_options *o)
     return NULL;
 }
 
-static int run_mode(struct bench *b, const struct bench_options *o, const char *mode)
+/* Publishers only, and each is told what became of what it sent. */
+static const char *set_publishing(struct bench *b, struct bench_options *o, char *channel)
 {
+    if (o->http || o->transport != NULL ||
+        (o->protocol != NULL && strcmp(o->protocol, "native") != 0))
+        return "publish is for the native protocol";
+    int n =
+        snprintf(channel, CHANNEL_TEXT_MAX, "%s%%c", o->channel != NULL ? o->channel : "bench:");
+    if (n >= CHANNEL_TEXT_MAX)
+        return "--channel is too long";
+    o->channel = channel;
+    b->answers = true;
+    b->sample_count = b->conn_count;
+    const char *wrong = set_protocol(b, o);
+    b->protocol.subscriber = b->protocol.publisher;
+    b->protocol.path = b->protocol.publish_path;
+    return wrong;
+}
+
+static int run_mode(struct bench *b, struct bench_options *o, const char *mode)
+{
+    char channel[CHANNEL_TEXT_MAX];
     const char *names[MODE_COUNT + 1] = {NULL};
     for (size_t i = 0; i < MODE_COUNT; i++) {
         names[i] = modes[i].name;
@@ -145,7 +176,9 @@ static int run_mode(struct bench *b, const struct bench_options *o, const char *
             continue;
         b->mode = modes[i].name;
         const char *wrong = check_numbers(b);
-        if (wrong == NULL)
+        if (wrong == NULL && modes[i].run == bench_publish)
+            wrong = set_publishing(b, o, channel);
+        else if (wrong == NULL)
             wrong = set_protocol(b, o);
         if (wrong != NULL)
             return cli_refuse(b->spec, "%s", wrong);
@@ -156,11 +189,11 @@ static int run_mode(struct bench *b, const struct bench_options *o, const char *
                       near != NULL ? near : "fanout");
 }
 
-static int start(struct bench *b, const struct bench_options *o, const struct cli_list *rest)
+static int start(struct bench *b, struct bench_options *o, const struct cli_list *rest)
 {
     const char *why, *url = rest->count > 1 ? rest->items[1] : "ws://127.0.0.1:8000";
     if (rest->count == 0)
-        return cli_refuse(b->spec, "the mode is missing: fanout, echo or connections");
+        return cli_refuse(b->spec, "the mode is missing: fanout, publish, echo or connections");
     if (rest->count > 2)
         return cli_refuse(b->spec, "unexpected argument '%s'", rest->items[2]);
     if (!url_parse(str_from(url), &b->url, &why))
@@ -184,6 +217,7 @@ int cli_bench(int argc, char **argv)
     b->warmup_ms = 300;
     b->sample_count = 64;
     b->opening_max = 256;
+    b->channel_count = 1;
     const struct cli_option options[] = {{"connections", 'n', CLI_U64, &b->conn_count},
                                          {"size", 's', CLI_BYTES, &b->size},
                                          {"window", 'w', CLI_U64, &b->window},
@@ -200,6 +234,7 @@ int cli_bench(int argc, char **argv)
                                          {"json", 0, CLI_FLAG, &o.json},
                                          {"protocol", 'p', CLI_TEXT, &o.protocol},
                                          {"channel", 0, CLI_TEXT, &o.channel},
+                                         {"channels", 0, CLI_U64, &b->channel_count},
                                          {"tenant", 0, CLI_TEXT, &o.tenant},
                                          {"token", 0, CLI_TEXT, &o.token},
                                          {"transport", 0, CLI_TEXT, &o.transport},

@@ -56,7 +56,10 @@ static void endpoint_fill(struct endpoint *e, struct server *s)
     e->options = &s->dialect_options;
     e->clients = s->clients;
     e->monitor = s->monitor;
+    e->approvals = s->api.approvals;
     e->chat = s->api.chat;
+    e->schedules = s->api.schedules;
+    e->logbook = s->api.logbook;
     e->llm = llm_settings_none();
     e->ledger = s->ledger;
 }

@@ -3,7 +3,24 @@
  */
 #include "app/server.h"
 
+#include "base/must.h"
 #include "chat/chat.h"
+
+static void put_figures(void *ctx, struct buf *b)
+{
+    struct chat_stats s;
+    const char *name = "recado_chat_answers_total";
+    chat_read_stats(ctx, &s);
+    metrics_put_counter(b, "recado_chat_questions_total", "Questions that were asked.",
+                        s.questions);
+    metrics_put_head(b, name, "counter", "Answers of conversations, by how they ended.");
+    metrics_put_labelled(b, name, "state", "complete", s.complete);
+    metrics_put_labelled(b, name, "state", "cancelled", s.cancelled);
+    metrics_put_labelled(b, name, "state", "failed", s.failed);
+    metrics_put_gauge(b, "recado_chat_open", "Answers given, waiting, or not stored yet.", s.open);
+    metrics_put_counter(b, "recado_chat_saves_total",
+                        "Times the text of an answer was saved before its end.", s.saves);
+}
 
 static bool chat_service_make(struct server *s, struct buf *ret_why)
 {
@@ -16,7 +33,11 @@ static bool chat_service_make(struct server *s, struct buf *ret_why)
                                   .queue_max = c->chat.queue_max,
                                   .model_queue_max = c->llm.queue_max,
                               });
-    return s->api.chat != NULL;
+    if (s->api.chat == NULL)
+        return false;
+    MUST(s->figures.more_count < METRICS_MORE_MAX);
+    s->figures.more[s->figures.more_count++] = (struct metrics_more){put_figures, s->api.chat};
+    return true;
 }
 
 static bool chat_service_start(struct server *s, struct buf *ret_why)

@@ -1,23 +1,32 @@
 /*
- * serve_figures.c - the machine's figures as events of the channel "monitor".
+ * serve_figures.c - the machine's figures as events of the channel "monitor", and those of the last
+ * day.
  *
  * Why it exists: readings are taken on the monitor's thread, and only a loop may publish. A reading
- * is written once and goes by mail to the first loop, which publishes it in every tenant that a
- * dialect names.
+ * is written once and goes by mail to the first loop, which keeps it and publishes it in every
+ * tenant that a dialect names.
  */
 #include "app/server.h"
 
 #include "base/name_set.h"
 #include "base/must.h"
+#include "monitor/samples.h"
 #include "monitor/monitor.h"
 
 #include <stdlib.h>
 
-enum { TENANTS_MAX = 10000000 }; // never reached: there are no more than sessions
+enum {
+    TENANTS_MAX = 10000000, // never reached: there are no more than sessions
+    KEPT_MS = 24 * 3600 * 1000,
+    KEPT_MAX = 86400, // samples, however often they are taken
+    WAIT_TURN_MS = 100
+};
 
 struct reading {
     struct mail mail;
     struct node *node;
+    struct samples *samples;
+    struct sample sample;
     struct name_set tenants;
     struct buf json;
 };
@@ -33,6 +42,7 @@ static void reading_arrived(struct mail *m, struct loop *l)
 {
     struct reading *g = container_of(m, struct reading, mail);
     struct hub *hub = node_hub(g->node, loop_index(l));
+    samples_add(g->samples, &g->sample);
     struct map_node *n = map_first(&g->tenants.names);
     for (; n != NULL; n = map_next(&g->tenants.names, n)) {
         // Figures grow stale at once: nobody who comes back wants those he missed.
@@ -60,6 +70,8 @@ static void taken(void *ctx, const struct monitor_figures *f)
     if (g == NULL)
         return;
     g->node = s->node;
+    g->samples = s->api.samples;
+    g->sample = sample_of(f);
     g->mail.deliver = reading_arrived;
     name_set_init(&g->tenants, TENANTS_MAX);
     buf_init(&g->json, MONITOR_JSON_MAX);
@@ -74,15 +86,44 @@ static void taken(void *ctx, const struct monitor_figures *f)
         reading_destroy(g);
 }
 
+static bool figures_make(struct server *s, struct buf *ret_why)
+{
+    uint64_t keep = KEPT_MS / s->config->monitor_interval_ms;
+    (void)ret_why;
+    s->api.monitor_interval_ms = s->config->monitor_interval_ms;
+    s->api.samples = samples_create(
+        &(struct samples_options){.loop = s->workers[0].loop,
+                                  .store = s->store,
+                                  .keep = keep > KEPT_MAX ? KEPT_MAX : (uint32_t)keep});
+    return s->api.samples != NULL;
+}
+
+struct loaded {
+    bool done, ok;
+};
+
+static void history_loaded(void *ctx, bool ok)
+{
+    *(struct loaded *)ctx = (struct loaded){true, ok};
+}
+
+static bool load_history(struct server *s, struct buf *ret_why)
+{
+    struct loaded loaded = {0};
+    samples_load(s->api.samples, history_loaded, &loaded);
+    while (!loaded.done) // no thread turns it yet
+        loop_turn(s->workers[0].loop, WAIT_TURN_MS);
+    return loaded.ok ||
+           (buf_add(ret_why, STR("the figures cannot be read from the store\n")), false);
+}
+
 static bool figures_start(struct server *s, struct buf *ret_why)
 {
-    bool wanted = false;
-    for (size_t i = 0; i < s->endpoint_count; i++)
-        wanted |= s->endpoints[i].dialect->monitor_tenants != NULL;
-    if (!wanted)
-        return true;
+    if (!load_history(s, ret_why))
+        return false;
     s->monitor = monitor_create(&(struct monitor_options){
         .interval_ms = s->config->monitor_interval_ms, .taken = taken, .ctx = s});
+    s->api.monitor = s->monitor;
     for (size_t i = 0; i < s->endpoint_count; i++)
         s->endpoints[i].monitor = s->monitor;
     if (s->monitor == NULL)
@@ -95,8 +136,15 @@ static void figures_stop(struct server *s)
     monitor_destroy(&s->monitor); // from here on no reading is under way to a loop
 }
 
+static void figures_drop(struct server *s)
+{
+    samples_destroy(&s->api.samples);
+}
+
 const struct service figures_service = {
     .name = "figures",
+    .make = figures_make,
     .start = figures_start,
     .stop = figures_stop,
+    .drop = figures_drop,
 };

@@ -5,7 +5,9 @@
 #include "app/server.h"
 
 #include "api/openai.h"
+#include "base/must.h"
 #include "llm/llm.h"
+#include "metrics/metrics.h"
 
 static bool make_client(struct server *s)
 {
@@ -20,6 +22,34 @@ static bool make_client(struct server *s)
     return s->llm != NULL;
 }
 
+static void put_ends(struct buf *b, const struct llm_stats *s)
+{
+    const char *name = "recado_llm_failures_total";
+    metrics_put_counter(b, "recado_llm_answers_total", "Answers of the model that were whole.",
+                        s->answers);
+    metrics_put_counter(b, "recado_llm_cancelled_total", "Answers that were ended before.",
+                        s->cancelled);
+    metrics_put_head(b, name, "counter", "Answers that failed, by what happened.");
+    for (int f = LLM_NONE + 1; f < LLM_FAILURE_COUNT; f++)
+        metrics_put_labelled(b, name, "reason", llm_failure_label((enum llm_failure)f),
+                             s->failures[f]);
+    metrics_put_counter(b, "recado_llm_retries_total", "Asks that were tried again.", s->retries);
+}
+
+static void put_figures(void *ctx, struct buf *b)
+{
+    struct llm_stats s;
+    llm_read_stats(ctx, &s);
+    metrics_put_gauge(b, "recado_llm_under_way", "Answers of the model under way.", s.under_way);
+    metrics_put_gauge(b, "recado_llm_waiting", "Answers that wait for their turn.", s.waiting);
+    metrics_put_counter(b, "recado_llm_tokens_total",
+                        "Pieces of text that the model's server sent.", s.tokens);
+    put_ends(b, &s);
+    metrics_put_seconds(b, "recado_llm_first_token_seconds",
+                        "Time from an ask until the first piece of its answer, waiting included.",
+                        &s.first_token_ms, 1e-3);
+}
+
 static bool make(struct server *s, struct buf *ret_why)
 {
     s->api.openai = openai_create();
@@ -28,6 +58,10 @@ static bool make(struct server *s, struct buf *ret_why)
         return false;
     }
     s->api.llm = s->llm;
+    if (s->llm == NULL)
+        return true;
+    MUST(s->figures.more_count < METRICS_MORE_MAX);
+    s->figures.more[s->figures.more_count++] = (struct metrics_more){put_figures, s->llm};
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/must.h"
 #include "http/client.h"
+#include "llm/llm.h"
 #include "schedule/schedules.h"
 
 #include <stdlib.h>
@@ -30,7 +31,11 @@ struct scheduling {
 struct calling {
     struct scheduling *g;
     struct schedule_run *run;
-    struct http_call *http;
+    struct http_call *http; // either
+    struct llm_call *llm;   // or
+    struct buf said;        // by the model
+    bool said_too_much;
+    struct timer limit; // of the model
 };
 
 /* ---- events ---- */
@@ -44,6 +49,13 @@ static void publish(void *ctx, struct str tenant, struct str type, struct str da
                 NULL, NULL);
 }
 
+static void calling_free(struct calling *c)
+{
+    timer_cancel(&c->limit);
+    buf_fini(&c->said);
+    free(c);
+}
+
 static void calling_end(struct calling *c, struct str output, struct str error)
 {
     struct schedule_run *run = c->run;
@@ -51,7 +63,7 @@ static void calling_end(struct calling *c, struct str output, struct str error)
         return; // schedules_destroy() hands it to drop()
     run->ctx = NULL;
     schedule_run_end(run, output, error);
-    free(c);
+    calling_free(c);
 }
 
 /* ---- a back end ---- */
@@ -134,6 +146,63 @@ static bool ask_back_end(struct calling *c, const struct schedule_run *r)
     return c->http != NULL;
 }
 
+/* ---- the model ---- */
+
+static void model_said(void *ctx, struct str text)
+{
+    struct calling *c = ctx;
+    c->said_too_much |= !buf_add(&c->said, text);
+}
+
+static void model_ended(void *ctx, const struct llm_result *r)
+{
+    struct calling *c = ctx;
+    char text[512];
+    struct buf error = buf_on(text, sizeof(text));
+    c->llm = NULL;
+    if (r->failure != LLM_NONE)
+        (void)buf_add_format(&error, "the model: %.*s", STR_FMT(r->why));
+    else if (c->said_too_much)
+        (void)buf_add(&error, STR("the model: the answer is too long"));
+    calling_end(c, buf_str(&c->said), buf_str(&error));
+}
+
+static void model_is_late(struct timer *t)
+{
+    struct calling *c = container_of(t, struct calling, limit);
+    if (atomic_load(&c->g->ending))
+        return;
+    llm_cancel(&c->llm);
+    calling_end(c, STR_NONE, STR("the model: no answer in time"));
+}
+
+/* NULL: it is asked. */
+static const char *ask_model(struct calling *c, const struct schedule_run *r)
+{
+    struct server *s = c->g->server;
+    enum llm_failure why;
+    if (s->llm == NULL)
+        return "there is no model: llm.url is not set";
+    struct llm_settings settings = llm_settings_none();
+    struct str system = llm_settings_of(s->llm)->system_prompt;
+    const struct llm_message messages[] = {{STR("system"), system}, {STR("user"), r->prompt}};
+    bool has_system = system.n > 0;
+    settings.model = r->model;
+    c->llm = llm_start(s->llm, s->workers[HOME].loop,
+                       &(struct llm_ask){.tenant = r->tenant,
+                                         .settings = settings,
+                                         .messages = has_system ? messages : &messages[1],
+                                         .message_count = has_system ? 2 : 1,
+                                         .token = model_said,
+                                         .done = model_ended,
+                                         .ctx = c},
+                       &why);
+    if (c->llm == NULL)
+        return llm_failure_text(why);
+    timer_arm(s->workers[HOME].loop, &c->limit, s->config->schedules.timeout_ms);
+    return NULL;
+}
+
 /* ---- a run ---- */
 
 static void run_begin(void *ctx, struct schedule_run *r)
@@ -147,8 +216,13 @@ static void run_begin(void *ctx, struct schedule_run *r)
     c->g = g;
     c->run = r;
     r->ctx = c;
-    if (r->prompt.n > 0)
-        calling_end(c, STR_NONE, STR("no model can be asked"));
+    timer_init(&c->limit, model_is_late);
+    buf_init(&c->said, g->server->config->schedules.answer_max_bytes);
+    const char *why = r->prompt.n > 0 ? ask_model(c, r) : NULL;
+    if (why != NULL)
+        calling_end(c, STR_NONE, str_from(why));
+    else if (c->llm != NULL)
+        return;
     else if (r->url.n == 0 && g->server->config->dialects.conductor.backend.n == 0)
         calling_end(c, STR_NONE,
                     STR("nobody to call: it has no url, and conductor.backend is not set"));
@@ -161,9 +235,8 @@ static void run_drop(void *ctx, struct schedule_run *r)
 {
     struct calling *c = r->ctx;
     (void)ctx;
-    if (c == NULL)
-        return;
-    free(c);
+    if (c != NULL)
+        calling_free(c);
 }
 
 /* ---- birth and end ---- */

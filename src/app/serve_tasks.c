@@ -5,12 +5,12 @@
 
 #include "runs/tasks.h"
 
-void desk_publish(void *ctx, struct str tenant, const struct desk_event *e)
+void desk_publish(void *ctx, const struct desk_event *e)
 {
     struct server *s = ctx;
     hub_publish(node_hub(s->node, loop_index(s->workers[0].loop)),
                 &(struct publish_params){
-                    .tenant = tenant, .channel = e->channel, .type = e->type, .data = e->data},
+                    .tenant = e->tenant, .channel = e->channel, .type = e->type, .data = e->data},
                 NULL, NULL); // the row is kept, whoever hears of it
 }
 

@@ -194,15 +194,14 @@ typedef bool rest_fn(struct http_router *rt, const struct api *api);
 
 /* For back ends, and so with the console. */
 static rest_fn *const rests[] = {
-    api_routes,
-    runs_routes,
-    schedules_routes,
+    api_routes, runs_routes, schedules_routes, logs_routes, monitor_routes,
 };
 /* For clients with their tokens as well: on every address. */
 static rest_fn *const client_rests[] = {
     api_chat_routes,
     openai_routes,
     tasks_routes,
+    approvals_routes,
 };
 
 static bool rests_add(struct server *s, struct http_router *rt, rest_fn *const *fns, size_t count)

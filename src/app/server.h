@@ -64,6 +64,7 @@ struct server {
     struct llm *llm; // NULL: there is no model
     struct scheduling *scheduling;
     struct ledger *ledger; // of runs
+    struct logging *logging;
     struct endpoint *endpoints;
     size_t endpoint_count;
     struct bound_route *bound_routes;
@@ -137,7 +138,7 @@ struct witness {
 #undef WITNESS
 struct desk_event;
 /* For desk_options.publish of services; ctx: the server. */
-void desk_publish(void *ctx, struct str tenant, const struct desk_event *e);
+void desk_publish(void *ctx, const struct desk_event *e);
 bool services_make(struct server *s, struct buf *ret_why);
 bool services_start(struct server *s, struct buf *ret_why);
 void services_stop(struct server *s);

@@ -1,8 +1,8 @@
 /*
  * log.c - what the program tells its operator.
  *
- * The level and the form are the only state; both are atomic, because a reload sets them while
- * other threads write.
+ * The level, the form and the sink are the only state; they are atomic, because a reload sets the
+ * first two while other threads write.
  */
 #include "base/log.h"
 
@@ -16,6 +16,8 @@
 
 static atomic_int log_least = LOG_INFO;
 static atomic_bool log_json;
+static log_sink_fn *_Atomic log_sink;
+static void *log_sink_ctx; // constant while there is a sink
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "none"};
 
@@ -23,6 +25,13 @@ void log_setup(enum log_level least, bool json)
 {
     atomic_store(&log_least, (int)least);
     atomic_store(&log_json, json);
+}
+
+void log_set_sink(log_sink_fn *sink, void *ctx)
+{
+    atomic_store(&log_sink, NULL);
+    log_sink_ctx = ctx;
+    atomic_store(&log_sink, sink);
 }
 
 bool log_enabled(enum log_level level)
@@ -72,7 +81,9 @@ void log_write(enum log_level level, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
 
-    size_t now_n = iso_time_ms(clock_wall_ms(), now);
+    int64_t now_ms = clock_wall_ms();
+    log_sink_fn *sink = atomic_load_explicit(&log_sink, memory_order_acquire);
+    size_t now_n = iso_time_ms(now_ms, now);
     size_t n = (size_t)(json ? snprintf(line, sizeof(line),
                                         "{\"time\":\"%.*s\",\"level\":\"%s\",\"message\":\"",
                                         (int)now_n, now, level_names[level])
@@ -80,6 +91,8 @@ void log_write(enum log_level level, const char *format, ...)
                                         level_names[level]));
     n += escape_text(line + n, sizeof(line) - n - 4, text, json);
     n += (size_t)snprintf(line + n, sizeof(line) - n, json ? "\"}\n" : "\n");
-    if (write(STDERR_FILENO, line, n) < 0)
-        return; // nowhere left to complain
+    ssize_t written = write(STDERR_FILENO, line, n);
+    (void)written; // there is nowhere left to complain
+    if (sink != NULL)
+        sink(log_sink_ctx, level, now_ms, str_from(text));
 }

@@ -18,6 +18,12 @@ bool log_enabled(enum log_level level);
  * line. Secrets are never passed to it. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Is given every line that is written, as it was said, on the thread that said it, perhaps inside
+ * locks of others: it must not block, and may not call what logs. NULL: nobody. Set once,
+ * and to NULL when nobody logs any more. */
+typedef void log_sink_fn(void *ctx, enum log_level level, int64_t time_ms, struct str text);
+void log_set_sink(log_sink_fn *sink, void *ctx);
+
 #define log_debug(...)                                                                             \
     do {                                                                                           \
         if (log_enabled(LOG_DEBUG))                                                                \

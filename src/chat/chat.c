@@ -64,7 +64,8 @@ struct chat_loop *chat_home(struct chat *c, struct hub *hub, struct str tenant,
     return &c->loops[hub_home_loop(hub, tenant, chat_channel(conversation, at))];
 }
 
-void chat_publish(struct hub *hub, struct str tenant, const struct chat_message *m)
+void chat_publish(struct hub *hub, struct str tenant, const struct chat_message *m, answer_fn *done,
+                  void *ctx)
 {
     char at[CHAT_CHANNEL_MAX];
     struct buf data;
@@ -75,7 +76,9 @@ void chat_publish(struct hub *hub, struct str tenant, const struct chat_message 
                                              .channel = chat_channel(m->conversation, at),
                                              .type = STR("chat:message"),
                                              .data = buf_str(&data)},
-                    NULL, NULL);
+                    done, ctx);
+    else if (done != NULL)
+        done(ctx, &(struct answer){.err = ERR_INTERNAL});
     buf_fini(&data);
 }
 
@@ -124,7 +127,7 @@ static enum sql_result starting_run(struct store_job *j, struct sql *db)
 {
     struct starting *s = container_of(j, struct starting, job);
     int64_t last_id;
-    enum sql_result r = rows_last_id(db, &last_id);
+    enum sql_result r = chat_rows_last_id(db, &last_id);
     if (r == SQL_OK)
         atomic_store(&s->chat->last_id, last_id);
     if (!s->told && (r == SQL_OK || s->tries++ > 0)) { // a connection may have to be made again
@@ -182,10 +185,20 @@ static void left_clear(struct left *l)
     l->count = 0;
 }
 
+/* One that was not ended is ended now. */
+static struct str state_of(struct str state)
+{
+    for (int s = RECORD_COMPLETE; s <= RECORD_FAILED; s++) {
+        if (str_eq(state, record_state_name((enum record_state)s)))
+            return record_state_name((enum record_state)s);
+    }
+    return record_state_name(RECORD_FAILED);
+}
+
 static bool left_found(void *ctx, struct str tenant, const struct chat_message *m)
 {
     struct left *l = ctx;
-    struct left_row *row = malloc(sizeof(*row) + tenant.n + m->content.n + m->model.n);
+    struct left_row *row = malloc(sizeof(*row) + tenant.n + m->content.n + m->model.n + m->error.n);
     if (row == NULL)
         return false;
     char *at = row->bytes;
@@ -194,8 +207,12 @@ static bool left_found(void *ctx, struct str tenant, const struct chat_message *
     row->message.role = STR("assistant");
     row->message.content = str_put(&at, m->content);
     row->message.model = str_put(&at, m->model);
-    row->message.state = record_state_name(RECORD_FAILED);
-    row->message.error = STR("the server stopped before the answer was whole");
+    bool streaming = str_eq(m->state, record_state_name(RECORD_STREAMING));
+    row->message.state = state_of(m->state);
+    if (streaming)
+        row->message.error = STR("the server stopped before the answer was whole");
+    else
+        row->message.error = str_put(&at, m->error); // its channel may not know of its end
     l->rows[l->count++] = row;
     return true;
 }
@@ -204,9 +221,11 @@ static enum sql_result left_run(struct store_job *j, struct sql *db)
 {
     struct left *l = container_of(j, struct left, job);
     left_clear(l); // it may run again
-    enum sql_result r = rows_open(db, l->chat->left_up_to, LEFT_MAX, left_found, l);
+    enum sql_result r = chat_rows_open(db, l->chat->left_up_to, LEFT_MAX, left_found, l);
     for (size_t i = 0; i < l->count && r == SQL_OK; i++)
-        r = rows_finish(db, l->rows[i]->tenant, &l->rows[i]->message);
+        r = chat_rows_finish(db, l->rows[i]->tenant, &l->rows[i]->message);
+    for (size_t i = 0; i < l->count && r == SQL_OK; i++)
+        r = chat_rows_forget(db, l->rows[i]->message.id);
     return r;
 }
 
@@ -220,7 +239,7 @@ static void left_done(struct store_job *j)
         return;
     }
     for (size_t i = 0; i < l->count; i++)
-        chat_publish(l->chat->loops[0].hub, l->rows[i]->tenant, &l->rows[i]->message);
+        chat_publish(l->chat->loops[0].hub, l->rows[i]->tenant, &l->rows[i]->message, NULL, NULL);
     if (l->count > 0) {
         log_info("chat: %zu answers that an earlier run left half done are ended as failed",
                  l->count);

@@ -121,6 +121,7 @@ struct chat_lookup {
     int64_t conversation;
     int64_t before; // messages with a smaller id; 0: the newest
     int64_t limit, offset;
+    size_t bytes_max; // of messages: older ones than fit are left out; 0: as much as a reply may be
     bool has_title, has_system_prompt, has_model; // of CREATE and CHANGE: given, "" is none
     struct str title, system_prompt, model;
 };

@@ -19,8 +19,8 @@
 #include <stdlib.h>
 
 enum {
-    CHAT_ANSWER_MAX = RECORD_TEXT_MAX, // bytes
-    CHAT_CONTEXT_BYTES_MAX = 1 << 20,  // of what the model is told
+    CHAT_ANSWER_MAX = 512 << 10,      // bytes; an answer is told as one message in the end
+    CHAT_CONTEXT_BYTES_MAX = 1 << 20, // of what the model is told
     CHAT_WHY_MAX = 512,
 };
 
@@ -62,7 +62,8 @@ void chat_left_drop(struct chat *c);
 /* The home of a conversation. */
 struct chat_loop *chat_home(struct chat *c, struct hub *hub, struct str tenant,
                             int64_t conversation);
-void chat_publish(struct hub *hub, struct str tenant, const struct chat_message *m);
+void chat_publish(struct hub *hub, struct str tenant, const struct chat_message *m, answer_fn *done,
+                  void *ctx);
 
 /* ---- askers: send.c ---- */
 
@@ -102,7 +103,7 @@ enum response_phase {
     RESPONSE_WAITING, // for its turn
     RESPONSE_READING, // what was said before
     RESPONSE_GIVEN,   // by the model
-    RESPONSE_ENDING   // its row gets its last form
+    RESPONSE_ENDING   // its row gets its last form, then its channel hears of it
 };
 
 struct response {
@@ -130,9 +131,11 @@ struct response {
     struct record *record;
     struct llm_call *call;
     /* Rows. */
-    struct store_job accept, read, save, finish;
-    bool saving, finishing;
-    size_t saved_bytes; // of text, as far as they were ever given to the store
+    struct store_job accept, read, save, finish, forget;
+    bool saving, finishing, forgetting;
+    bool row_done;                 // has its last form
+    bool record_done, record_kept; // its channel has heard of its end, and has stored it
+    size_t saved_bytes;            // of text, as far as they were ever given to the store
     struct buf saving_text;
     int64_t saved_ms, updated_ms;
     struct timer timer; // the next save; once ending, the next try
@@ -163,7 +166,10 @@ void response_context_read(struct response *a, enum sql_result r);
 /* Something was said: it is saved in a moment. */
 void response_save_later(struct response *a);
 void response_save_end(struct response *a); // response_end_saved() follows each try
-void response_end_saved(struct response *a);
+void response_end_saved(struct response *a, enum sql_result r);
+void response_forget(struct response *a); // response_settle() follows
+/* Frees it when nothing of it is under way any more. */
+void response_settle(struct response *a);
 
 /* ---- what the model is told: prompt.c ---- */
 

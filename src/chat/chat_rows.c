@@ -1,8 +1,8 @@
 /*
  * chat_rows.c - the rows of conversations: every statement of theirs.
  *
- * Always true: a row of recado_answers stands for a message in the state streaming, so that a start
- * after a crash looks at those alone.
+ * Always true: a row of recado_answers stands for an answer that has not ended, or whose end its
+ * channel may not know yet. A start after a crash looks at those alone.
  */
 #include "chat/chat_rows.h"
 
@@ -29,7 +29,7 @@ static struct sql_value tokens_value(int64_t tokens)
     return tokens >= 0 ? sql_int(tokens) : (struct sql_value){.type = SQL_NULL};
 }
 
-struct str rows_excerpt(struct str text)
+struct str chat_rows_excerpt(struct str text)
 {
     if (text.n <= EXCERPT_BYTES)
         return text;
@@ -117,10 +117,11 @@ static enum sql_result message_insert(struct sql *db, struct str tenant,
                sql_int(m->updated_ms));
 }
 
-enum sql_result rows_accept(struct sql *db, struct str tenant, const struct chat_message *question,
-                            const struct chat_message *answer)
+enum sql_result chat_rows_accept(struct sql *db, struct str tenant,
+                                 const struct chat_message *question,
+                                 const struct chat_message *answer)
 {
-    struct sql_value said = sql_text(rows_excerpt(question->content));
+    struct sql_value said = sql_text(chat_rows_excerpt(question->content));
     struct sql_value now = sql_int(question->created_ms), id = sql_int(question->conversation);
     enum sql_result r = RUN(db,
                             "UPDATE recado_conversations SET message_count = message_count + 2,"
@@ -140,13 +141,13 @@ enum sql_result rows_accept(struct sql *db, struct str tenant, const struct chat
     return r;
 }
 
-enum sql_result rows_save(struct sql *db, int64_t id, struct str content, int64_t now_ms)
+enum sql_result chat_rows_save(struct sql *db, int64_t id, struct str content, int64_t now_ms)
 {
     return RUN(db, "UPDATE recado_messages SET content = ?, updated = ? WHERE id = ?", NULL, NULL,
                sql_text(content), sql_int(now_ms), sql_int(id));
 }
 
-enum sql_result rows_finish(struct sql *db, struct str tenant, const struct chat_message *m)
+enum sql_result chat_rows_finish(struct sql *db, struct str tenant, const struct chat_message *m)
 {
     enum sql_result r = RUN(
         db,
@@ -154,19 +155,22 @@ enum sql_result rows_finish(struct sql *db, struct str tenant, const struct chat
         " updated = ? WHERE id = ?",
         NULL, NULL, sql_text(m->content), sql_text(m->state), text_or_null(m->model),
         text_or_null(m->error), tokens_value(m->tokens), sql_int(m->updated_ms), sql_int(m->id));
-    if (r == SQL_OK)
-        r = RUN(db, "DELETE FROM recado_answers WHERE id = ?", NULL, NULL, sql_int(m->id));
     if (r == SQL_OK && m->content.n > 0)
         r = RUN(db,
                 "UPDATE recado_conversations SET last_message = ?, updated = ?"
                 " WHERE tenant = ? AND id = ?",
-                NULL, NULL, sql_text(rows_excerpt(m->content)), sql_int(m->updated_ms),
+                NULL, NULL, sql_text(chat_rows_excerpt(m->content)), sql_int(m->updated_ms),
                 sql_text(tenant), sql_int(m->conversation));
     return r;
 }
 
-enum sql_result rows_context(struct sql *db, struct str tenant, int64_t conversation, int64_t up_to,
-                             int64_t limit, rows_message_fn *each, void *ctx)
+enum sql_result chat_rows_forget(struct sql *db, int64_t id)
+{
+    return RUN(db, "DELETE FROM recado_answers WHERE id = ?", NULL, NULL, sql_int(id));
+}
+
+enum sql_result chat_rows_context(struct sql *db, struct str tenant, int64_t conversation,
+                                  int64_t up_to, int64_t limit, rows_message_fn *each, void *ctx)
 {
     struct message_reader reader = {each, ctx};
     return RUN(db,
@@ -190,8 +194,8 @@ static bool open_row(void *ctx, const struct sql_value *row, size_t count)
     return r->each(r->ctx, row[10].s, &m);
 }
 
-enum sql_result rows_open(struct sql *db, int64_t up_to, int64_t limit, rows_open_fn *each,
-                          void *ctx)
+enum sql_result chat_rows_open(struct sql *db, int64_t up_to, int64_t limit, rows_open_fn *each,
+                               void *ctx)
 {
     struct open_reader reader = {each, ctx};
     return RUN(db,
@@ -200,7 +204,7 @@ enum sql_result rows_open(struct sql *db, int64_t up_to, int64_t limit, rows_ope
                open_row, &reader, sql_int(up_to), sql_int(limit));
 }
 
-enum sql_result rows_last_id(struct sql *db, int64_t *ret)
+enum sql_result chat_rows_last_id(struct sql *db, int64_t *ret)
 {
     *ret = 0;
     return sql_run(db, "SELECT max(id) FROM recado_messages", NULL, 0, number_row, ret);
@@ -208,8 +212,8 @@ enum sql_result rows_last_id(struct sql *db, int64_t *ret)
 
 /* ---- conversations ---- */
 
-enum sql_result rows_messages(struct sql *db, const struct chat_lookup *l, int64_t limit,
-                              bool spoken, rows_message_fn *each, void *ctx)
+enum sql_result chat_rows_messages(struct sql *db, const struct chat_lookup *l, int64_t limit,
+                                   bool spoken, rows_message_fn *each, void *ctx)
 {
     struct message_reader reader = {each, ctx};
     int64_t before = l->before > 0 ? l->before : INT64_MAX;
@@ -217,7 +221,8 @@ enum sql_result rows_messages(struct sql *db, const struct chat_lookup *l, int64
     if (spoken)
         return RUN(db,
                    "SELECT " MESSAGE_COLUMNS " FROM recado_messages WHERE tenant = ? AND"
-                   " conversation = ? AND id < ? AND content <> '' ORDER BY id DESC LIMIT ?",
+                   " conversation = ? AND id < ? AND content <> '' AND state <> 'streaming'"
+                   " ORDER BY id DESC LIMIT ?",
                    message_row, &reader, tenant, id, sql_int(before), sql_int(limit));
     return RUN(db,
                "SELECT " MESSAGE_COLUMNS " FROM recado_messages WHERE tenant = ? AND"
@@ -225,8 +230,8 @@ enum sql_result rows_messages(struct sql *db, const struct chat_lookup *l, int64
                message_row, &reader, tenant, id, sql_int(before), sql_int(limit));
 }
 
-enum sql_result rows_conversations(struct sql *db, const struct chat_lookup *l,
-                                   rows_conversation_fn *each, void *ctx, int64_t *ret_total)
+enum sql_result chat_rows_conversations(struct sql *db, const struct chat_lookup *l,
+                                        rows_conversation_fn *each, void *ctx, int64_t *ret_total)
 {
     struct conversation_reader reader = {each, ctx};
     enum sql_result r = RUN(db, "SELECT count(*) FROM recado_conversations WHERE tenant = ?",
@@ -240,8 +245,8 @@ enum sql_result rows_conversations(struct sql *db, const struct chat_lookup *l,
                sql_int(l->offset));
 }
 
-enum sql_result rows_conversation(struct sql *db, struct str tenant, int64_t id,
-                                  rows_conversation_fn *each, void *ctx)
+enum sql_result chat_rows_conversation(struct sql *db, struct str tenant, int64_t id,
+                                       rows_conversation_fn *each, void *ctx)
 {
     struct conversation_reader reader = {each, ctx};
     return RUN(db,
@@ -250,8 +255,8 @@ enum sql_result rows_conversation(struct sql *db, struct str tenant, int64_t id,
                conversation_row, &reader, sql_text(tenant), sql_int(id));
 }
 
-enum sql_result rows_create(struct sql *db, const struct chat_lookup *l, int64_t now_ms,
-                            int64_t *ret_id)
+enum sql_result chat_rows_create(struct sql *db, const struct chat_lookup *l, int64_t now_ms,
+                                 int64_t *ret_id)
 {
     int64_t last = 0;
     enum sql_result r = RUN(db, "SELECT max(id) FROM recado_conversations WHERE tenant = ?",
@@ -267,7 +272,7 @@ enum sql_result rows_create(struct sql *db, const struct chat_lookup *l, int64_t
                sql_int(now_ms));
 }
 
-enum sql_result rows_change(struct sql *db, const struct chat_lookup *l, int64_t now_ms)
+enum sql_result chat_rows_change(struct sql *db, const struct chat_lookup *l, int64_t now_ms)
 {
     struct sql_value tenant = sql_text(l->tenant), id = sql_int(l->conversation);
     struct sql_value now = sql_int(now_ms);
@@ -290,7 +295,7 @@ enum sql_result rows_change(struct sql *db, const struct chat_lookup *l, int64_t
     return r;
 }
 
-enum sql_result rows_delete(struct sql *db, struct str tenant, int64_t id)
+enum sql_result chat_rows_delete(struct sql *db, struct str tenant, int64_t id)
 {
     struct sql_value whose = sql_text(tenant), which = sql_int(id);
     enum sql_result r = RUN(db,

@@ -3,7 +3,7 @@
  */
 #include "chat/fields.h"
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500, TITLE_MAX = 1000, PROMPT_MAX = 64 << 10 };
+enum { TITLE_MAX = 1000, PROMPT_MAX = 64 << 10 };
 
 struct reading {
     struct json j;
@@ -98,7 +98,7 @@ static void read_numbers(struct reading *r, struct str key)
     } else if (json_key_is(key, STR("message_id"))) {
         read_whole(r, STR("message_id"), 1, CHAT_CONVERSATION_MAX, &f->message_id);
     } else if (json_key_is(key, STR("limit"))) {
-        read_whole(r, STR("limit"), 1, LIMIT_MAX, &f->limit);
+        read_whole(r, STR("limit"), 1, CHAT_LIMIT_MAX, &f->limit);
     } else if (json_key_is(key, STR("offset"))) {
         read_whole(r, STR("offset"), 0, CHAT_CONVERSATION_MAX, &f->offset);
     } else if (json_key_is(key, STR("before"))) {
@@ -121,6 +121,8 @@ static void read_field(struct reading *r, struct str key)
         read_text(r, STR("message"), SIZE_MAX, &f->message, NULL);
     else if (json_key_is(key, STR("tenant")))
         read_text(r, STR("tenant"), NAME_BYTES_MAX, &f->tenant, NULL);
+    else if (json_key_is(key, STR("channel")))
+        read_text(r, STR("channel"), CHANNEL_NAME_MOST, &f->channel, NULL);
     else if (json_key_is(key, STR("title")))
         read_text(r, STR("title"), TITLE_MAX, &f->title, &f->has_title);
     else if (json_key_is(key, STR("system")) || json_key_is(key, STR("system_prompt")))
@@ -135,7 +137,7 @@ bool chat_fields_read(struct str text, char *room, struct chat_fields *ret, stru
 {
     struct reading r = {.to = ret, .room = room, .why = why};
     struct str key;
-    *ret = (struct chat_fields){.conversation = 1, .limit = LIMIT_DEFAULT, .temperature = -1};
+    *ret = (struct chat_fields){.conversation = 1, .limit = CHAT_LIMIT_DEFAULT, .temperature = -1};
     if (text.n == 0)
         return true;
     json_init(&r.j, text);

@@ -8,8 +8,10 @@
 #include "base/json.h"
 #include "chat/chat.h"
 
+enum { CHAT_LIMIT_DEFAULT = 50, CHAT_LIMIT_MAX = 500 };
+
 struct chat_fields {
-    struct str tenant, message;
+    struct str tenant, message, channel;
     struct str title, system_prompt, model;
     bool has_title, has_system_prompt, has_model; // given, null included
     int64_t conversation, message_id, limit, offset, before;
@@ -17,6 +19,7 @@ struct chat_fields {
     double temperature;
     int64_t max_tokens;
     bool stream, wait;
+    uint32_t cancelled_already; // counted in, not read
 };
 
 /* text: a JSON object, or "" for an empty one; room: text.n bytes at least. */

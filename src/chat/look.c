@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-enum { LOOK_BYTES_MAX = 64 << 20 };
+enum { LOOK_BYTES_MAX = 64 << 20, LOOK_BYTES_DEFAULT = 2 << 20, ROW_BYTES = 512 };
 
 struct look {
     struct store_job job;
@@ -19,7 +19,8 @@ struct look {
     int64_t id; // of what was made
     /* While messages are read: they come newest first, and are wanted oldest first. */
     struct chat_message **messages;
-    size_t count;
+    size_t count, total_bytes;
+    bool full; // there are older ones, which have no room
     chat_looked_fn *done;
     void *ctx;
     char bytes[];
@@ -31,12 +32,18 @@ static void messages_drop(struct look *k)
         free(k->messages[i]);
     free(k->messages);
     k->messages = NULL;
-    k->count = 0;
+    k->count = k->total_bytes = 0;
+    k->full = false;
 }
 
 static bool message_keep(void *ctx, const struct chat_message *m)
 {
     struct look *k = ctx;
+    size_t most = k->what.bytes_max > 0 ? k->what.bytes_max : LOOK_BYTES_DEFAULT;
+    k->total_bytes += m->content.n + m->content.n / 8 + ROW_BYTES;
+    k->full = k->count > 0 && k->total_bytes > most;
+    if (k->full)
+        return false;
     struct chat_message *copy =
         malloc(sizeof(*copy) + m->role.n + m->content.n + m->state.n + m->model.n + m->error.n);
     if (copy == NULL)
@@ -58,7 +65,7 @@ static enum sql_result messages_read(struct look *k, struct sql *db, int64_t lim
     k->messages = calloc((size_t)limit, sizeof(k->messages[0]));
     if (k->messages == NULL)
         return SQL_FAILED;
-    return rows_messages(db, &k->what, limit, spoken, message_keep, k);
+    return chat_rows_messages(db, &k->what, limit, spoken, message_keep, k);
 }
 
 static enum sql_result written(struct json_writer *w)
@@ -80,7 +87,7 @@ static enum sql_result look_messages(struct look *k, struct sql *db)
     for (size_t i = shown; i > 0; i--)
         chat_message_put(&w, k->messages[i - 1]);
     json_close_array(&w);
-    json_put_bool(json_key(&w, STR("has_more")), k->count > shown);
+    json_put_bool(json_key(&w, STR("has_more")), k->full || k->count > shown);
     json_close_object(&w);
     return written(&w);
 }
@@ -119,7 +126,7 @@ static enum sql_result look_conversations(struct look *k, struct sql *db)
     json_writer_init(&l.w, &k->out);
     json_open_object(&l.w);
     json_open_array(json_key(&l.w, STR("conversations")));
-    enum sql_result r = rows_conversations(db, &k->what, conversation_put, &l, &total);
+    enum sql_result r = chat_rows_conversations(db, &k->what, conversation_put, &l, &total);
     json_close_array(&l.w);
     json_put_i64(json_key(&l.w, STR("total")), total);
     json_close_object(&l.w);
@@ -131,7 +138,7 @@ static enum sql_result look_conversation(struct look *k, struct sql *db, int64_t
 {
     struct listing l = {.look = k};
     json_writer_init(&l.w, &k->out);
-    enum sql_result r = rows_conversation(db, k->what.tenant, id, conversation_put, &l);
+    enum sql_result r = chat_rows_conversation(db, k->what.tenant, id, conversation_put, &l);
     return r == SQL_OK && l.w.failed ? SQL_FAILED : r;
 }
 
@@ -152,18 +159,18 @@ static enum sql_result look_run(struct store_job *j, struct sql *db)
         k->found = false;
         return look_conversation(k, db, k->what.conversation);
     case CHAT_CREATE:
-        r = rows_create(db, &k->what, clock_wall_ms(), &k->id);
+        r = chat_rows_create(db, &k->what, clock_wall_ms(), &k->id);
         return r == SQL_OK ? look_conversation(k, db, k->id) : r;
     case CHAT_CHANGE:
         k->found = false;
-        r = rows_change(db, &k->what, clock_wall_ms());
+        r = chat_rows_change(db, &k->what, clock_wall_ms());
         return r == SQL_OK ? look_conversation(k, db, k->what.conversation) : r;
     case CHAT_DELETE:
         k->found = false;
         r = look_conversation(k, db, k->what.conversation);
         buf_clear(&k->out);
         if (r == SQL_OK && k->found)
-            r = rows_delete(db, k->what.tenant, k->what.conversation);
+            r = chat_rows_delete(db, k->what.tenant, k->what.conversation);
         return r == SQL_OK && !buf_add(&k->out, STR("{}")) ? SQL_FAILED : r;
     }
     return SQL_FAILED;

@@ -96,7 +96,7 @@ void chat_loop_fini(struct chat_loop *l)
     list_each_safe(it, &l->answers)
     {
         struct response *a = container_of(it, struct response, of_loop);
-        a->saving = a->finishing = false;
+        a->saving = a->finishing = a->forgetting = false;
         free(a->asker); // nobody is there to be told
         response_free(a);
     }
@@ -199,7 +199,7 @@ void response_begin(struct chat_loop *at, struct ask *ask)
 
 void response_free(struct response *a)
 {
-    MUST(!a->saving && !a->finishing);
+    MUST(!a->saving && !a->finishing && !a->forgetting);
     struct chat *c = a->at->chat;
     if (a->timer.fire != NULL)
         timer_cancel(&a->timer);
@@ -215,18 +215,6 @@ void response_free(struct response *a)
 }
 
 /* ---- the end ---- */
-
-static void response_close_record(struct response *a)
-{
-    char at[4096];
-    struct buf tail = buf_on(at, sizeof(at));
-    struct chat_message m = response_message(a);
-    if (a->record == NULL)
-        return;
-    if (!chat_record_tail_write(&tail, &m))
-        buf_clear(&tail);
-    record_finish(&a->record, a->state, buf_str(&tail), NULL, NULL);
-}
 
 static void response_count_end(const struct response *a)
 {
@@ -244,13 +232,12 @@ static void response_end(struct response *a, enum record_state state)
     said_drop(&a->said);
     response_count_end(a);
     response_save_end(a);
-    response_close_record(a); // both are in one commit, as far as may be
 }
 
 static void response_fail(struct response *a, enum err err, struct str why)
 {
     struct buf b = buf_on(a->why, sizeof(a->why) - 1);
-    struct str cut = why.n < sizeof(a->why) ? why : rows_excerpt(why);
+    struct str cut = why.n < sizeof(a->why) ? why : chat_rows_excerpt(why);
     buf_add(&b, cut);
     a->err = err;
     response_end(a, RECORD_FAILED);
@@ -306,12 +293,70 @@ static void response_tell_end(struct response *a)
     conversation_settle(c);
 }
 
-void response_end_saved(struct response *a)
+void response_settle(struct response *a)
 {
-    if (a->conversation != NULL)
+    if (!a->row_done || !a->record_done || a->saving || a->forgetting)
+        return;
+    if (a->record_kept) {
+        a->record_kept = false;
+        response_forget(a);
+        return;
+    }
+    response_free(a);
+}
+
+static void published(void *ctx, const struct answer *told)
+{
+    struct response *a = ctx;
+    a->record_done = true;
+    a->record_kept = told->err == ERR_OK;
+    response_settle(a);
+}
+
+/* Without a record its end is a message as any other. */
+static void response_publish(struct response *a)
+{
+    struct chat_message m = response_message(a);
+    chat_publish(a->at->hub, a->tenant, &m, published, a);
+}
+
+static void record_ended(void *ctx, const struct answer *told)
+{
+    if (told->err == ERR_NOT_AVAILABLE) // too many of the channel were open already
+        response_publish(ctx);
+    else
+        published(ctx, told);
+}
+
+/* Whoever hears of the end finds the row as it says. */
+static void response_close_record(struct response *a)
+{
+    char at[4096];
+    struct buf tail = buf_on(at, sizeof(at));
+    struct chat_message m = response_message(a);
+    if (a->record == NULL) {
+        response_publish(a);
+        return;
+    }
+    if (!chat_record_tail_write(&tail, &m))
+        buf_clear(&tail);
+    record_finish(&a->record, a->state, buf_str(&tail), record_ended, a);
+}
+
+void response_end_saved(struct response *a, enum sql_result r)
+{
+    bool first = a->conversation != NULL;
+    if (first)
         response_tell_end(a);
-    if (!timer_armed(&a->timer) && !a->saving)
-        response_free(a);
+    if (first && r != SQL_OK) { // its channel need not wait for the store
+        response_close_record(a);
+    } else if (r == SQL_OK) {
+        a->row_done = true;
+        if (first)
+            response_close_record(a);
+        else
+            response_settle(a);
+    }
 }
 
 /* ---- stored ---- */

@@ -7,6 +7,8 @@
 #include "chat/chat_priv.h"
 
 enum { SAVE_MS = 1000, SAVE_BYTES = 4096, RETRY_MS = 1000 };
+/* A text is written whole: for each so many bytes of it the next time is a second later. */
+enum { SAVE_SLOWER_BYTES = 16384 };
 
 static void job_start(struct response *a, struct store_job *j, bool reads,
                       enum sql_result (*run)(struct store_job *j, struct sql *db),
@@ -36,7 +38,7 @@ static enum sql_result accept_run(struct store_job *j, struct sql *db)
 {
     const struct response *a = container_of(j, struct response, accept);
     struct chat_message question = question_message(a), answer = response_message(a);
-    return rows_accept(db, a->tenant, &question, &answer);
+    return chat_rows_accept(db, a->tenant, &question, &answer);
 }
 
 static void accept_done(struct store_job *j)
@@ -44,7 +46,7 @@ static void accept_done(struct store_job *j)
     struct response *a = container_of(j, struct response, accept);
     if (j->result == SQL_OK) {
         struct chat_message question = question_message(a), answer = response_message(a);
-        chat_publish(a->at->hub, a->tenant, &question);
+        chat_publish(a->at->hub, a->tenant, &question, NULL, NULL);
         asker_tell_accepted(a->asker, &question, &answer);
     }
     response_stored(a, j->result);
@@ -84,10 +86,10 @@ static enum sql_result read_run(struct store_job *j, struct sql *db)
     a->own = llm_settings_none();
     said_drop(&a->said); // it may run again
     a->said_bytes = 0;
-    enum sql_result r = rows_conversation(db, a->tenant, a->conversation_id, own_settings, a);
+    enum sql_result r = chat_rows_conversation(db, a->tenant, a->conversation_id, own_settings, a);
     if (r == SQL_OK)
-        r = rows_context(db, a->tenant, a->conversation_id, a->question_id,
-                         a->at->chat->options.context_count, said_before, a);
+        r = chat_rows_context(db, a->tenant, a->conversation_id, a->question_id,
+                              a->at->chat->options.context_count, said_before, a);
     return r;
 }
 
@@ -106,16 +108,15 @@ void response_read_context(struct response *a)
 static enum sql_result save_run(struct store_job *j, struct sql *db)
 {
     const struct response *a = container_of(j, struct response, save);
-    return rows_save(db, a->id, buf_str(&a->saving_text), a->saved_ms);
+    return chat_rows_save(db, a->id, buf_str(&a->saving_text), a->saved_ms);
 }
 
 static void save_done(struct store_job *j)
 {
     struct response *a = container_of(j, struct response, save);
     a->saving = false;
-    if (a->phase == RESPONSE_ENDING && !a->finishing && a->conversation == NULL &&
-        !timer_armed(&a->timer))
-        response_free(a); // its end was saved before this
+    if (a->phase == RESPONSE_ENDING)
+        response_settle(a);
     else if (a->phase == RESPONSE_GIVEN)
         response_save_later(a);
 }
@@ -153,7 +154,8 @@ void response_save_later(struct response *a)
         timer_cancel(&a->timer);
         save_now(a);
     } else if (!timer_armed(&a->timer)) {
-        timer_arm(a->at->loop, &a->timer, SAVE_MS);
+        timer_arm(a->at->loop, &a->timer,
+                  SAVE_MS * (1 + (uint64_t)a->saved_bytes / SAVE_SLOWER_BYTES));
     }
 }
 
@@ -163,7 +165,7 @@ static enum sql_result finish_run(struct store_job *j, struct sql *db)
 {
     const struct response *a = container_of(j, struct response, finish);
     struct chat_message m = response_message(a);
-    return rows_finish(db, a->tenant, &m);
+    return chat_rows_finish(db, a->tenant, &m);
 }
 
 static void finish_done(struct store_job *j)
@@ -172,7 +174,26 @@ static void finish_done(struct store_job *j)
     a->finishing = false;
     if (j->result != SQL_OK)
         timer_arm(a->at->loop, &a->timer, RETRY_MS); // what was said is kept until it can be stored
-    response_end_saved(a);
+    response_end_saved(a, j->result);
+}
+
+static enum sql_result forget_run(struct store_job *j, struct sql *db)
+{
+    return chat_rows_forget(db, container_of(j, struct response, forget)->id);
+}
+
+/* When it fails the channel is told once more after the next start: of the same message. */
+static void forget_done(struct store_job *j)
+{
+    struct response *a = container_of(j, struct response, forget);
+    a->forgetting = false;
+    response_settle(a);
+}
+
+void response_forget(struct response *a)
+{
+    a->forgetting = true;
+    job_start(a, &a->forget, false, forget_run, forget_done);
 }
 
 void response_save_end(struct response *a)

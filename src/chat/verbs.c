@@ -15,6 +15,7 @@ struct doing {
     chat_done_fn *done; // NULL: answered
     void *ctx;
     bool wait;
+    uint32_t cancelled_already;
     struct buf head; // of SEND's answer, up to the answer's row
 };
 
@@ -79,19 +80,23 @@ static void ended(void *ctx, const struct chat_end *end)
 
 static const struct chat_asker_ops asker_ops = {accepted, NULL, ended};
 
+struct chat_question chat_ask_question(const struct chat_ask *ask)
+{
+    const struct chat_fields *f = ask->fields;
+    return (struct chat_question){.tenant = ask->tenant,
+                                  .conversation = f->conversation,
+                                  .text = f->message,
+                                  .form = CHAT_PLAIN,
+                                  .request = chat_fields_settings(f),
+                                  .endpoint = ask->endpoint};
+}
+
 static bool question_send(struct chat *c, struct hub *hub, const struct chat_ask *ask,
                           struct doing *d)
 {
-    const struct chat_fields *f = ask->fields;
-    d->wait = f->wait;
-    return chat_send(c, hub,
-                     &(struct chat_question){.tenant = ask->tenant,
-                                             .conversation = f->conversation,
-                                             .text = f->message,
-                                             .form = CHAT_PLAIN,
-                                             .request = chat_fields_settings(f),
-                                             .endpoint = llm_settings_none()},
-                     &asker_ops, d) != NULL;
+    struct chat_question q = chat_ask_question(ask);
+    d->wait = ask->fields->wait;
+    return chat_send(c, hub, &q, &asker_ops, d) != NULL;
 }
 
 /* ---- the rest ---- */
@@ -101,7 +106,7 @@ static void cancelled(void *ctx, uint32_t count)
     struct doing *d = ctx;
     char at[64];
     struct buf b = buf_on(at, sizeof(at));
-    MUST(buf_add_format(&b, "{\"cancelled\":%u}", count));
+    MUST(buf_add_format(&b, "{\"cancelled\":%u}", count + d->cancelled_already));
     doing_answer(d, ERR_OK, buf_str(&b));
     doing_free(d);
 }
@@ -132,6 +137,7 @@ static bool look(struct chat *c, struct hub *hub, const struct chat_ask *ask, st
                                               .before = f->before,
                                               .limit = f->limit,
                                               .offset = f->offset,
+                                              .bytes_max = ask->bytes_max,
                                               .has_title = f->has_title,
                                               .has_system_prompt = f->has_system_prompt,
                                               .has_model = f->has_model,
@@ -156,6 +162,7 @@ bool chat_do(struct chat *c, struct hub *hub, const struct chat_ask *ask, chat_d
     if (ok) {
         d->done = done;
         d->ctx = ctx;
+        d->cancelled_already = ask->fields->cancelled_already;
     }
     if (ok && ask->verb == CHAT_VERB_SEND)
         ok = question_send(c, hub, ask, d);

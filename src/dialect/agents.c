@@ -9,13 +9,12 @@
  *   I2. nothing is sent before the welcome, and then every event is.
  *   I3. every session that was opened is counted in exactly one organization until it is closed.
  */
-#include "dialect/agents.h"
+#include "dialect/agents_priv.h"
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "dialect/tally.h"
-#include "dialect/ws_session.h"
 #include "hub/filter.h"
 
 #include <stdlib.h>
@@ -137,29 +136,15 @@ static void send_pong(struct ws_session *ws)
 
 /* ---- what is heard ---- */
 
-bool agents_is_ping(struct str message)
-{
-    struct json j;
-    struct str key, type;
-    bool is_ping = false;
-    json_init(&j, message);
-    if (json_peek(&j) != JSON_OBJECT || !json_object_begin(&j))
-        return false;
-    while (json_object_next(&j, &key)) {
-        if (!json_key_is(key, STR("type")))
-            continue;
-        is_ping = json_peek(&j) == JSON_STRING && json_read_string_raw(&j, &type) &&
-                  json_key_is(type, STR("ping"));
-    }
-    return json_end(&j) && is_ping;
-}
-
 static void agent_message(struct ws_session *ws, struct str payload, bool binary)
 {
     struct agent *a = container_of(ws, struct agent, ws);
+    struct agents_command c = agents_read(payload);
     (void)binary; // the same, as it always was
-    if (!agents_is_ping(payload))
-        log_debug("agents: a message of %zu bytes that is no ping was ignored", payload.n);
+    if (c.verb == AGENTS_OTHER)
+        log_debug("agents: a message of %zu bytes that is no command was ignored", payload.n);
+    else if (c.verb != AGENTS_PING)
+        agents_decide(ws, &c);
     else if (a->welcomed)
         send_pong(ws);
     else
@@ -213,6 +198,7 @@ static void organization_followed(void *ctx, const struct answer *a)
         return;
     welcome(container_of(ws, struct agent, ws));
     agent_resync(&ws->session, a->subscription, a->publications, a->publication_count);
+    agents_ask_again(ws); // what is asked from here on is heard
 }
 
 static void user_followed(void *ctx, const struct answer *a)
@@ -420,6 +406,7 @@ static void agents_release(struct endpoint *e)
 
 static const struct dialect_route agents_routes[] = {
     {1u << HTTP_GET, "/api/websocket/stats", agents_stats},
+    {1u << HTTP_GET, "/api/agent-tasks/execution-history", agents_history},
 };
 
 const struct dialect dialect_agents = {

@@ -88,8 +88,11 @@ static bool may_go_on(struct watcher *w, const struct answer *a)
 static void follows_all(void *ctx, const struct answer *a)
 {
     struct watcher *w = ctx;
-    if (may_go_on(w, a))
+    if (may_go_on(w, a)) {
         greet(w);
+        ws_session_resync(&w->ws, &conductor_writer, STR("gamification"), a->publications,
+                          a->publication_count, ws_session_send);
+    }
     session_unref(&w->ws.session);
 }
 
@@ -398,6 +401,7 @@ static const struct dialect_route routes[] = {
     {1u << HTTP_GET, "/api/v1/stream/{job_id}", conductor_stream},
     {1u << HTTP_POST, "/api/internal/task-event", conductor_ingest},
     {1u << HTTP_GET, "/api/tasks/events", conductor_recent},
+    {1u << HTTP_GET, "/api/tasks", conductor_tasks},
     {1u << HTTP_GET, "/ws/agent-stream", conductor_produce},
 };
 

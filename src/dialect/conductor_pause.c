@@ -2,19 +2,29 @@
  * conductor_pause.c - "pause_councilor": somebody else has to do it, and the client is told whether
  * he did.
  *
- * With a back end, its answer to a request says so. Without one, the wish is an event of the
- * channel jobs, and a worker answers by publishing councilor_paused to the channel client:<id>,
- * which every session of this dialect follows. What nobody has confirmed in time is false.
+ * A schedule of that name is paused here. Else, with a back end, its answer to a request says so.
+ * Without one, the wish is an event of the channel jobs, and a worker answers by publishing
+ * councilor_paused to the channel client:<id>, which every session of this dialect follows. What
+ * nobody has confirmed in time is false.
  *
  * Always true: a pause is in its watcher's list until it is answered, and the tick is armed for the
  * oldest one that waits for a worker.
  */
 #include "dialect/conductor_priv.h"
+#include "schedule/schedules.h"
+
+/* The schedules are asked, on their loop; it holds the session. */
+struct asking {
+    struct schedule_pause ask;
+    struct watcher *watcher;
+    char tenant[NAME_BYTES_MAX], id[SCHEDULE_ID_MAX];
+};
 
 struct pause {
     struct list link; // of the watcher
     struct watcher *watcher;
-    struct http_call *call;  // NULL: a worker is waited for
+    struct asking *asking;   // or the schedules are asked
+    struct http_call *call;  // or a back end; neither: a worker is waited for
     uint64_t due_ms;         // loop clock
     struct str councilor_id; // raw JSON
     char bytes[];
@@ -40,6 +50,11 @@ static void send_paused(struct watcher *w, struct str councilor_id, bool success
     if (json_done(&j))
         watcher_send(w, STR("councilor_paused"), buf_str(&b));
     buf_fini(&b);
+}
+
+static bool waits_for_worker(const struct pause *p)
+{
+    return p->call == NULL && p->asking == NULL;
 }
 
 static void pause_answer(struct pause *p, bool success)
@@ -89,7 +104,7 @@ static void tick_arm(struct watcher *w)
     list_each(it, &w->pauses)
     {
         const struct pause *p = container_of(it, struct pause, link);
-        if (p->call != NULL)
+        if (!waits_for_worker(p))
             continue;
         uint64_t now_ms = loop_now_ms(l);
         timer_arm(l, &w->ws.tick, p->due_ms > now_ms ? p->due_ms - now_ms : 1);
@@ -103,7 +118,7 @@ void pauses_tick(struct watcher *w)
     list_each_safe(it, &w->pauses)
     {
         struct pause *p = container_of(it, struct pause, link);
-        if (p->call == NULL && p->due_ms <= now_ms)
+        if (waits_for_worker(p) && p->due_ms <= now_ms)
             pause_answer(p, false);
     }
     tick_arm(w);
@@ -118,7 +133,7 @@ void pause_heard(struct watcher *w, const struct publication *pub)
     list_each_safe(it, &w->pauses)
     {
         struct pause *p = container_of(it, struct pause, link);
-        if (p->call == NULL && str_eq(p->councilor_id, id))
+        if (waits_for_worker(p) && str_eq(p->councilor_id, id))
             pause_free(p); // what has come is the answer
     }
 }
@@ -131,8 +146,8 @@ static void counted(void *ctx, const struct answer *a)
     list_each_safe(it, &w->pauses)
     {
         struct pause *p = container_of(it, struct pause, link);
-        if (p->due_ms != 0 || p->call != NULL)
-            continue; // published already, or the back end's
+        if (p->due_ms != 0 || !waits_for_worker(p))
+            continue; // published already, or others are asked
         struct buf b;
         buf_init(&b, p->councilor_id.n + 1024);
         p->due_ms = loop_now_ms(ws_session_loop(&w->ws)) +
@@ -167,26 +182,88 @@ static struct pause *pause_make(struct watcher *w, struct str councilor_id)
     return p;
 }
 
-void pause_ask(struct watcher *w, struct str councilor_id)
+/* It is nobody's schedule. */
+static void ask_others(struct pause *p)
 {
-    const struct endpoint *e = w->ws.endpoint;
-    struct pause *p = pause_make(w, councilor_id);
-    if (p == NULL) {
-        send_paused(w, councilor_id, false);
-        return;
-    }
-    if (e->options->conductor.backend.n == 0) {
+    struct watcher *w = p->watcher;
+    if (w->ws.endpoint->options->conductor.backend.n == 0) {
         session_ref(&w->ws.session);
         hub_channels(w->ws.session.hub, w->ws.session.tenant, STR("jobs"), 1, counted, w);
         return;
     }
     struct buf b;
-    buf_init(&b, councilor_id.n + 4096);
-    if (wish_write(w, true, councilor_id, &b))
+    buf_init(&b, p->councilor_id.n + 4096);
+    if (wish_write(w, true, p->councilor_id, &b))
         p->call = backend_ask(w->conductor, ws_session_loop(&w->ws), buf_str(&b), asked, p);
     buf_fini(&b);
     if (p->call == NULL)
         pause_answer(p, false);
+}
+
+/* ---- by a schedule ---- */
+
+static struct pause *pause_of(struct watcher *w, const struct asking *a)
+{
+    list_each(it, &w->pauses)
+    {
+        struct pause *p = container_of(it, struct pause, link);
+        if (p->asking == a)
+            return p;
+    }
+    return NULL;
+}
+
+static void schedules_answered(struct schedule_pause *ask)
+{
+    struct asking *a = container_of(ask, struct asking, ask);
+    struct watcher *w = a->watcher;
+    struct pause *p = pause_of(w, a); // NULL: the client has gone
+    if (p != NULL) {
+        p->asking = NULL;
+        if (ask->found)
+            pause_answer(p, ask->success);
+        else
+            ask_others(p);
+    }
+    free(a);
+    session_unref(&w->ws.session);
+}
+
+static bool ask_schedules(struct pause *p)
+{
+    struct watcher *w = p->watcher;
+    struct schedules *s = w->ws.endpoint->schedules;
+    struct str raw = p->councilor_id, tenant = w->ws.session.tenant;
+    struct asking *a = s != NULL && raw.n > 2 && raw.p[0] == '"' && tenant.n <= sizeof(a->tenant)
+                           ? calloc(1, sizeof(*a))
+                           : NULL;
+    if (a == NULL)
+        return false;
+    char *at = a->tenant, *id_at = a->id;
+    struct str id;
+    if (!json_string_decode((struct str){raw.p + 1, raw.n - 2}, a->id, sizeof(a->id), &id) ||
+        id.n > sizeof(a->id)) {
+        free(a);
+        return false; // longer than a schedule's can be
+    }
+    a->ask.id = id.p == a->id ? id : str_put(&id_at, id); // the pause may go before the answer
+    a->watcher = w;
+    a->ask.tenant = str_put(&at, tenant);
+    a->ask.loop = ws_session_loop(&w->ws);
+    a->ask.done = schedules_answered;
+    p->asking = a;
+    session_ref(&w->ws.session);
+    schedules_ask_pause(s, &a->ask);
+    return true;
+}
+
+void pause_ask(struct watcher *w, struct str councilor_id)
+{
+    struct pause *p = pause_make(w, councilor_id);
+    if (p == NULL)
+        send_paused(w, councilor_id, false);
+    else if (!ask_schedules(p))
+        ask_others(p);
 }
 
 void pauses_drop(struct watcher *w)

@@ -269,6 +269,7 @@ void conductor_stream(struct http_request *r, const struct endpoint *e);
 void conductor_ingest(struct http_request *r, const struct endpoint *e);
 void conductor_produce(struct http_request *r, const struct endpoint *e);
 void conductor_recent(struct http_request *r, const struct endpoint *e);
+void conductor_tasks(struct http_request *r, const struct endpoint *e);
 /* A client's request: false: answered. */
 bool conductor_admit(struct http_request *r, const struct endpoint *e, bool api_key_helps,
                      struct identity *ret);

@@ -5,11 +5,13 @@
  * has to do with a tenant's council opens a tap, on his loop: what he does next on that loop
  * (follow the channel, publish to it, read its history) comes to the channel's home behind it. What
  * was published before is recalled once from the channel's history: it closes the gap, and what
- * comes by both ways is known by its address.
+ * comes by both ways is known by its address. What an earlier run of the server has heard is in the
+ * ledger, and stands before all that.
  *
  * Always true with the lock free: the ring is in the channel's order.
  */
 #include "dialect/conductor_priv.h"
+#include "runs/ledger.h"
 
 struct council_record {
     struct tap tap;
@@ -111,6 +113,9 @@ void council_record_drop(struct council_record *rec)
 /* ---- what was published before anybody listened ---- */
 
 struct recall {
+    struct run_query query;
+    struct hub *hub;
+    struct buf kept; // of the ledger, the newest first: struct kept and its strings
     struct conductor *conductor;
     recalled_fn *done; // NULL: nobody waits
     void *ctx;
@@ -157,20 +162,110 @@ static void record_merge(struct council_record *rec, const struct answer *a)
     }
 }
 
-static void recalled(void *ctx, const struct answer *a)
+/* One that the ledger has written down while the record heard it. */
+static bool record_knows(const struct council_record *rec, const struct publication *p)
 {
-    struct recall *rc = ctx;
+    for (uint32_t i = 0; i < rec->count; i++) {
+        const struct publication *other = rec->ring[(rec->head + i) % RECENT_MAX];
+        if (other->time_ms == p->time_ms && str_eq(other->type, p->type) &&
+            str_eq(other->data, p->data))
+            return true;
+    }
+    return false;
+}
+
+/* An older one than all that are there. False: there is no room for more. */
+static bool record_add_older(struct council_record *rec, const struct publication_parts *parts)
+{
+    if (rec->count == RECENT_MAX || rec->bytes + parts->data.n > RECENT_MAX_BYTES)
+        return false;
+    struct publication *p = publication_make(parts);
+    if (p == NULL)
+        return false;
+    int64_t oldest_ms = rec->count > 0 ? rec->ring[rec->head]->time_ms : INT64_MAX;
+    if (p->time_ms <= oldest_ms && !record_knows(rec, p))
+        record_insert(rec, p);
+    publication_unref(p);
+    return true;
+}
+
+/* How the store's thread hands them over: it makes no publications, whose memory would be its own.
+ */
+struct kept {
+    int64_t time_ms;
+    size_t type_n, data_n;
+};
+
+static void record_add_kept(struct council_record *rec, struct str rest)
+{
+    struct kept k;
+    bool more = true;
+    while (more && rest.n >= sizeof(k)) {
+        memcpy(&k, rest.p, sizeof(k));
+        rest = str_skip(rest, sizeof(k));
+        struct publication_parts parts = {.kind = EVENT_PUBLICATION,
+                                          .type = {rest.p, k.type_n},
+                                          .data = {rest.p + k.type_n, k.data_n},
+                                          .time_ms = k.time_ms};
+        rest = str_skip(rest, k.type_n + k.data_n);
+        more = record_add_older(rec, &parts);
+    }
+}
+
+static void kept_found(struct run_query *q, struct str type, struct str data, int64_t time_ms)
+{
+    struct recall *rc = q->ctx;
+    struct kept k = {time_ms, type.n, data.n};
+    size_t before = rc->kept.len;
+    if (!buf_add(&rc->kept, (struct str){(const char *)&k, sizeof(k)}) ||
+        !buf_add(&rc->kept, type) || !buf_add(&rc->kept, data))
+        rc->kept.len = before;
+}
+
+static void recall_end(struct recall *rc)
+{
     struct conductor *c = rc->conductor;
     pthread_mutex_lock(&c->lock);
     const struct council *cc = council_find(c, rc->tenant);
-    if (cc != NULL && cc->record != NULL) {
-        record_merge(cc->record, a);
+    if (cc != NULL && cc->record != NULL && !cc->record->recalled) {
+        record_add_kept(cc->record, buf_str(&rc->kept));
         cc->record->recalled = true;
     }
     pthread_mutex_unlock(&c->lock);
     if (rc->done != NULL)
         rc->done(rc->ctx);
+    run_query_fini(&rc->query);
+    buf_fini(&rc->kept);
     free(rc);
+}
+
+/* Without the store there is what there is. */
+static void kept_answered(struct run_query *q, bool ok)
+{
+    (void)ok;
+    recall_end(q->ctx);
+}
+
+static void recalled(void *ctx, const struct answer *a)
+{
+    struct recall *rc = ctx;
+    struct conductor *c = rc->conductor;
+    struct ledger *ledger = c->endpoint->ledger;
+    pthread_mutex_lock(&c->lock);
+    const struct council *cc = council_find(c, rc->tenant);
+    if (cc != NULL && cc->record != NULL)
+        record_merge(cc->record, a);
+    pthread_mutex_unlock(&c->lock);
+    if (ledger == NULL) {
+        recall_end(rc);
+        return;
+    }
+    run_filter_init(&rc->query.filter, rc->tenant);
+    rc->query.wants = WANT_KEPT;
+    rc->query.kept = kept_found;
+    rc->query.done = kept_answered;
+    rc->query.ctx = rc;
+    run_query(ledger, hub_loop(rc->hub), &rc->query);
 }
 
 /* NULL: it has been done, or cannot be. */
@@ -180,7 +275,7 @@ static struct recall *recall_make(struct conductor *c, struct str tenant)
     const struct council *cc = council_find(c, tenant);
     bool wanted = cc != NULL && cc->record != NULL && !cc->record->recalled;
     pthread_mutex_unlock(&c->lock);
-    struct recall *rc = wanted ? malloc(sizeof(*rc) + tenant.n) : NULL;
+    struct recall *rc = wanted ? calloc(1, sizeof(*rc) + tenant.n) : NULL;
     if (rc == NULL)
         return NULL;
     char *at = rc->bytes;
@@ -198,6 +293,8 @@ void council_record_recall(struct conductor *c, struct hub *hub, struct str tena
             done(ctx);
         return;
     }
+    rc->hub = hub;
+    buf_init(&rc->kept, 4 * RECENT_MAX_BYTES);
     rc->done = done;
     rc->ctx = ctx;
     hub_history(hub,

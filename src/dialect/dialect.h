@@ -19,11 +19,14 @@
 #include "hub/hub.h"
 #include "llm/llm.h"
 
+struct approvals;
 struct endpoint;
 struct http_client;
 struct ledger;
 struct monitor;
 struct chat;
+struct logbook;
+struct schedules;
 
 /* A further path of a dialect. */
 struct dialect_route {
@@ -76,8 +79,11 @@ struct endpoint {
     const struct dialect_options *options;
     struct http_client *const *clients; // requests to back ends: one per loop; NULL: none
     struct monitor *monitor;            // the machine's figures; NULL: none
+    struct approvals *approvals;        // NULL: none are kept
     struct ledger *ledger;              // of runs; NULL: none
     struct chat *chat;                  // conversations with a model; NULL: none
+    struct schedules *schedules;        // NULL: none
+    struct logbook *logbook;            // NULL: none
     void *shared;                       // the dialect's own, of all sessions of the endpoint
     enum endpoint_auth auth;
     enum tenant_from tenant_from;

@@ -35,7 +35,8 @@ static void ask(struct native_session *ns, const struct command *cmd, enum chat_
                 const struct chat_fields *f)
 {
     struct chat *chat = ns->endpoint->chat;
-    struct chat_ask a = {verb, ns->session.tenant, f};
+    struct chat_ask a = {verb, ns->session.tenant, f, ns->endpoint->llm,
+                         ns->endpoint->ws.out_max_bytes / 2};
     char why_at[512];
     struct buf why = buf_on(why_at, sizeof(why_at));
     if (!may_ask(ns, verb, f)) {

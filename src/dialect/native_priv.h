@@ -89,7 +89,8 @@ void native_sub_refresh(struct native_session *ns, const struct command *cmd);
 /* Procedures by name: native_rpc.c has the table. */
 typedef void native_rpc_fn(struct native_session *ns, const struct command *cmd);
 native_rpc_fn native_rpc, native_rpc_chat_send, native_rpc_chat_history, native_rpc_chat_cancel,
-    native_rpc_chat_conversations;
+    native_rpc_chat_conversations, native_rpc_approvals_list, native_rpc_approvals_approve,
+    native_rpc_approvals_deny;
 
 /* ---- answers ---- */
 

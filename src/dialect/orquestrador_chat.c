@@ -257,7 +257,9 @@ static void looked(void *ctx, enum err err, struct str json)
 
 void orq_chat_history(struct orq *o, const struct orq_command *c)
 {
-    struct chat_lookup l = {.look = CHAT_HISTORY, .tenant = o->ws.session.tenant};
+    struct chat_lookup l = {.look = CHAT_HISTORY,
+                            .tenant = o->ws.session.tenant,
+                            .bytes_max = o->ws.endpoint->ws.out_max_bytes / 2};
     if (!orq_number_read(c->conversation_id, 1, &l.conversation)) {
         reply_error(o, ORQ_HISTORY, STR("conversationId inv\xC3\xA1lido"));
         return;

@@ -8,6 +8,7 @@
 #include "dialect/plataforma_priv.h"
 
 #include "base/must.h"
+#include "monitor/logbook.h"
 
 #include <stdlib.h>
 
@@ -21,6 +22,19 @@ static bool text_or_refuse(struct http_request *r, struct str name, char *at, st
     return false;
 }
 
+static bool tail_read(struct http_request *r, uint32_t *ret)
+{
+    char at[16];
+    struct str text;
+    uint64_t n = 0;
+    bool said = http_query_count(r, STR("tail")) > 0;
+    if (said && (!http_query(r, STR("tail"), at, sizeof(at), &text) || !str_to_u64(text, &n) ||
+                 n > LOGBOOK_LINES_MAX))
+        return http_refuse(r, ERR_BAD_REQUEST, "query: tail is not a number from 0 to 1000");
+    *ret = (uint32_t)n;
+    return true;
+}
+
 static bool ask_read(struct http_request *r, const struct endpoint *e, struct plat_ask *ask)
 {
     ask->project = ask->kind == PLAT_PROJECT ? r->param : STR_NONE;
@@ -28,7 +42,8 @@ static bool ask_read(struct http_request *r, const struct endpoint *e, struct pl
     ask->level = STR("info");
     if (ask->kind == PLAT_LOGS)
         return text_or_refuse(r, STR("level"), ask->level_at, &ask->level) &&
-               text_or_refuse(r, STR("source"), ask->source_at, &ask->source);
+               text_or_refuse(r, STR("source"), ask->source_at, &ask->source) &&
+               tail_read(r, &ask->tail);
     if (ask->kind == PLAT_PROJECT && !plat_project_ok(endpoint_hub(e, r), ask->project)) {
         http_refuse(r, ERR_BAD_REQUEST, "path: a project's id has no spaces and at most 240 bytes");
         return false;

@@ -58,6 +58,7 @@ struct plat_note {
     const struct publication *publication;
     enum plat_level level;
     struct str source; // raw, as it stands in the data; "": none
+    uint64_t seq;      // of the logbook; 0: it is not from there
 };
 void plat_note_read(const struct publication *p, struct plat_note *ret);
 /* source "": any. */
@@ -240,6 +241,8 @@ struct plat_session {
     struct plat_extra *extras;
     struct str project; // of /ws/project
     struct str level;   // of /ws/logs, as it was asked for
+    uint32_t tail;      // of /ws/logs: so many older lines were asked for
+    uint64_t tail_seq;  // and those up to this one have been sent
     char *strings;
 };
 
@@ -258,6 +261,7 @@ extern const struct ws_kind plat_session_kind;
 struct plat_ask {
     enum plat_kind kind;
     struct str project, client_id, level, source;
+    uint32_t tail;
     char client_id_at[PLAT_ID_MAX], level_at[PLAT_ID_MAX], source_at[PLAT_ID_MAX];
 };
 
@@ -280,6 +284,8 @@ void plat_frame_send(struct plat_frame *f, struct plat_session *ps, struct str p
 void plat_send(struct plat_session *ps, struct str text);
 
 void plat_say_welcome(struct plat_session *ps);
+/* The older lines that /ws/logs was asked for. */
+void plat_tail_send(struct plat_session *ps);
 void plat_say_project(struct plat_session *ps, struct str type, struct str words,
                       struct str project);
 void plat_say_plain(struct plat_session *ps, struct str type, struct str key, struct str value);

@@ -6,6 +6,8 @@
  */
 #include "dialect/plataforma_priv.h"
 
+#include "monitor/logbook.h"
+
 /* ---- clients ---- */
 
 static enum plat_verb verb_named(struct str raw)
@@ -93,37 +95,29 @@ struct str plat_channel_project(struct str channel)
 
 /* ---- log messages ---- */
 
-static bool level_from(struct str text, enum plat_level *ret)
-{
-    static const struct {
-        struct str name;
-        enum plat_level level;
-    } levels[] = {
-        {{"debug", 5}, LEVEL_DEBUG},     {{"trace", 5}, LEVEL_DEBUG},  {{"info", 4}, LEVEL_INFO},
-        {{"warning", 7}, LEVEL_WARNING}, {{"warn", 4}, LEVEL_WARNING}, {{"error", 5}, LEVEL_ERROR},
-        {{"critical", 8}, LEVEL_ERROR},  {{"fatal", 5}, LEVEL_ERROR},
-    };
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-        if (!str_eq_nocase(text, levels[i].name))
-            continue;
-        *ret = levels[i].level;
-        return true;
-    }
-    return false;
-}
-
 enum plat_level plat_level_read(struct str text)
 {
-    enum plat_level level = LEVEL_INFO;
-    (void)level_from(text, &level);
-    return level;
+    enum log_rank rank = RANK_INFO;
+    (void)log_rank_read(text, &rank);
+    return (enum plat_level)rank;
+}
+
+/* Lines of the logbook say their number in their tags. */
+static uint64_t seq_read(const struct publication *p)
+{
+    struct str raw;
+    uint64_t seq;
+    if (p->tags.n == 0 || !str_eq(p->type, STR("log_message")) ||
+        !json_find(p->tags, STR("log"), &raw) || raw.n < 3)
+        return 0;
+    return str_to_u64((struct str){raw.p + 1, raw.n - 2}, &seq) ? seq : 0;
 }
 
 void plat_note_read(const struct publication *p, struct plat_note *ret)
 {
     struct json j;
     struct str key, raw;
-    *ret = (struct plat_note){.publication = p, .level = LEVEL_INFO};
+    *ret = (struct plat_note){.publication = p, .level = LEVEL_INFO, .seq = seq_read(p)};
     json_init(&j, p->data);
     if (json_peek(&j) != JSON_OBJECT)
         return;

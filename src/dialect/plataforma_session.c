@@ -32,12 +32,19 @@ static bool wants_project(void *ctx, const struct publication *p)
            (m->projects.count == 0 || plat_member_follows(m, plat_channel_project(p->channel)));
 }
 
+/* Recado's own lines are for those who read logs: boards never had them. */
+static bool is_own_line(const struct publication *p)
+{
+    struct str own;
+    return p->tags.n > 0 && str_eq(p->type, STR("log_message")) &&
+           json_find(p->tags, STR("own"), &own);
+}
+
 static bool wants_of_no_project(void *ctx, const struct publication *p)
 {
     const struct plat_seat *seat = ctx;
     const struct plat_member *m = seat->session->member;
-    (void)p;
-    return m != NULL && m->projects.count == 0;
+    return m != NULL && m->projects.count == 0 && !is_own_line(p);
 }
 
 static bool wants_log(void *ctx, const struct publication *p)
@@ -48,7 +55,10 @@ static bool wants_log(void *ctx, const struct publication *p)
         return false;
     if (!str_eq(p->channel, STR("logs")) && !str_eq(p->type, STR("log_message")))
         return false;
-    return plat_note_passes(plat_loop_note(ps->loop, p), ps->member->least, ps->member->source);
+    const struct plat_note *note = plat_loop_note(ps->loop, p);
+    if (note->seq > 0 && note->seq <= ps->tail_seq)
+        return false; // it was among the older ones
+    return plat_note_passes(note, ps->member->least, ps->member->source);
 }
 
 /* ---- subscriptions ---- */
@@ -67,6 +77,7 @@ static void ready(struct plat_session *ps)
 {
     plat_register_hear(&plat_shared_of(ps)->reg, ps->member);
     welcome(ps);
+    plat_tail_send(ps);
     sink_release(hub_outflow(ps->ws.session.hub), carrier_sink(ps->ws.carrier));
     conn_resume_reading(ps->ws.carrier->conn);
 }
@@ -98,6 +109,9 @@ static void seat_subscribed(void *ctx, const struct answer *a)
     }
     if (ps->joining == 0 && !ps->ws.ending)
         ready(ps);
+    if (a->err == ERR_OK && !ps->ws.ending && ps->member->kind == PLAT_PROJECT && seat->sub != NULL)
+        ws_session_resync(&ps->ws, &plat_writer, subscription_channel(seat->sub), a->publications,
+                          a->publication_count, ws_session_send); // behind the welcome
     session_unref(&ps->ws.session);
 }
 
@@ -135,7 +149,7 @@ static void subscribe_all(struct plat_session *ps)
     static const struct seat_plan notifications[] = {
         [SEAT_NOTIFICATIONS] = {{"notifications", 13}, NULL, false},
         [SEAT_PROJECTS] = {{"project:*", 9}, wants_project, false},
-        [SEAT_LOGS] = {{"logs", 4}, wants_of_no_project, false},
+        [SEAT_LOGS] = {{"logs", 4}, wants_of_no_project, true},
     };
     static const struct seat_plan logs[] = {
         {{"logs", 4}, wants_log, true},
@@ -174,7 +188,7 @@ static bool hears_already(const struct plat_session *ps, struct str channel)
     return ps->member->kind == PLAT_NOTIFICATIONS && str_starts(channel, PLAT_PREFIX);
 }
 
-static void extra_begin(struct plat_session *ps, struct subscription *sub)
+static bool extra_begin(struct plat_session *ps, struct subscription *sub)
 {
     struct str channel = subscription_channel(sub);
     struct plat_extra *x = NULL;
@@ -182,17 +196,18 @@ static void extra_begin(struct plat_session *ps, struct subscription *sub)
         x = calloc(1, sizeof(*x));
     if (x == NULL) {
         hub_unsubscribe(sub);
-        return;
+        return false;
     }
     x->seat.session = ps;
     if (!plat_seat_take(&x->seat, channel)) {
         free(x);
         hub_unsubscribe(sub);
-        return;
+        return false;
     }
     x->seat.sub = sub;
     x->next = ps->extras;
     ps->extras = x;
+    return true;
 }
 
 /* ---- a newer connection has its place ---- */
@@ -222,7 +237,6 @@ static void projects_changed(struct plat_session *ps)
 {
     bool choosy = ps->member->projects.count > 0;
     plat_seat_set_choosy(&ps->seats[SEAT_PROJECTS], choosy);
-    plat_seat_set_choosy(&ps->seats[SEAT_LOGS], choosy);
 }
 
 static void do_subscribe(struct plat_session *ps, struct str project)
@@ -346,12 +360,19 @@ static const struct encoding *ops_encoding(struct session *s)
                                   : NULL;
 }
 
+/* They were counted when they were encoded. */
+static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
+                       size_t count)
+{
+    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
+                      ws_session_send);
+}
+
 static void ops_subscribed(struct session *s, struct subscription *sub, const struct answer *a)
 {
     struct plat_session *ps = session_from(s);
-    (void)a;
-    if (ps->member != NULL)
-        extra_begin(ps, sub);
+    if (ps->member != NULL && extra_begin(ps, sub))
+        ops_resync(s, sub, a->publications, a->publication_count);
 }
 
 static bool seat_is_in(const struct plat_seat *seat, struct str channel)
@@ -376,14 +397,6 @@ static void ops_unsubscribed(struct session *s, struct str channel, unsigned cod
         else
             at = &(*at)->next;
     }
-}
-
-/* They were counted when they were encoded. */
-static void ops_resync(struct session *s, struct subscription *sub, struct publication *const *pubs,
-                       size_t count)
-{
-    ws_session_resync(ws_session_of(s), &plat_writer, subscription_channel(sub), pubs, count,
-                      ws_session_send);
 }
 
 const struct ws_kind plat_session_kind = {
@@ -424,6 +437,7 @@ void plat_session_begin(struct plat_session *ps, const struct plat_ask *ask)
     struct ws_session *ws = &ps->ws;
     uint64_t now_ms = loop_now_ms(ws_session_loop(ws));
     bool ok = session_keep(ps, ask) && loop_prepare(ps->loop, ask->kind);
+    ps->tail = ask->tail;
     ps->alive_ms = now_ms;
     ps->heartbeat_ms = now_ms + ws->endpoint->options->heartbeat_interval_ms;
     if (!ok) {

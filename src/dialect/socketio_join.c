@@ -34,6 +34,16 @@ const struct encoding *sio_socket_encoding(struct sio_socket *sk)
     return own != NULL ? own : sio_encoding(sk->space, sk->conn->carrier->framing);
 }
 
+/* Messages that are being written, as far as they have come (hub/record.h); what was missed has
+ * been sent by whoever looks after recovery. */
+static void send_records(struct sio_socket *sk, const struct answer *a)
+{
+    for (size_t i = 0; i < a->publication_count && sk->state == SIO_CONNECTED; i++) {
+        if (a->publications[i]->offset == 0 && !a->recovered)
+            sio_send_publications(sk, &a->publications[i], 1);
+    }
+}
+
 static void joined(void *ctx, const struct answer *a)
 {
     struct joining j = *(struct joining *)ctx;
@@ -43,6 +53,8 @@ static void joined(void *ctx, const struct answer *a)
         err = sio_note_room(j.sk, a);
     if (j.done != NULL)
         j.done(j.ctx, j.sk, err);
+    if (a->err == ERR_OK)
+        send_records(j.sk, a);
     if (j.awaited)
         sio_joining_goes_on(j.sk);
     sio_socket_unref(j.sk);

@@ -327,7 +327,9 @@ static void on_ended(struct conn *c)
 {
     struct http_conn *hc = c->owner;
     hc->peer_ended = true; // it may still wait for the answers to what it has sent
-    if (!http_has_rest(hc) && can_serve(hc))
+    if (hc->phase == HTTP_HANDLED && hc->request.gone != NULL && hc->request.ends_with_peer)
+        conn_abort(c, CLOSE_PEER_GONE);
+    else if (!http_has_rest(hc) && can_serve(hc))
         http_conn_close(hc, CLOSE_PEER_GONE);
 }
 

@@ -56,6 +56,8 @@ struct http_request {
     /* For a route that answers later: called when the peer goes first; the request is gone then. */
     void (*gone)(struct http_request *r, void *ctx);
     void *gone_ctx;
+    bool ends_with_peer; // set by such a route: a peer that says no more has gone, as closed
+                         // sockets look; without it, it may have closed its half and still read
 };
 
 /* First header of that name, or STR_NONE. */

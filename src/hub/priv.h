@@ -270,6 +270,8 @@ void request_home(struct request *r);  // to the home of its key and back
 void request_round(struct request *r); // through every loop and back
 /* For run() that had to wait: on the loop where it ran. */
 void request_resume(struct request *r);
+/* Frees one that is parked when the hubs end: nobody is there to be answered. */
+void request_abandon(struct request *r);
 void answer_error(answer_fn *done, void *ctx, enum err e, const char *why);
 
 /* Leaving: tells the home that sub is gone. quiet: the connection broke, presence may wait. */

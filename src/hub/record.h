@@ -42,8 +42,8 @@ struct record *record_open(struct hub *hub, const struct record_params *p, answe
  * out), and nothing is appended. */
 bool record_append(struct record *r, struct str text);
 /* tail: further members, raw, or "". done(): fills position; in a durable channel after the commit.
- * ERR_NOT_STORED: everybody has been told, and it is kept as said and tried again until it can be
- * stored. */
+ * While nothing can be stored everybody is told all the same, late joiners too, and done() waits
+ * until it could be (for ever, when the process ends before). */
 void record_finish(struct record **rp, enum record_state state, struct str tail, answer_fn *done,
                    void *ctx);
 /* The process ends: nothing is said any more. */

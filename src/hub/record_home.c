@@ -26,6 +26,7 @@ struct open_record {
     struct publication *snapshot;
     struct buf text, tail;
     struct timer again;
+    struct request *finisher; // of its end, which could not be stored yet; NULL: none
     struct str id, role, head;
     char bytes[];
 };
@@ -114,6 +115,8 @@ static void record_free(struct open_record *o)
     ch->record_count--;
     map_remove(&ch->hub->records, &o->node);
     count_down(&ch->hub->counters.records, 1);
+    if (o->finisher != NULL)
+        request_abandon(o->finisher);
     snapshot_drop(o);
     buf_fini(&o->text);
     buf_fini(&o->tail);
@@ -248,30 +251,28 @@ void record_home_finish(struct request *r, struct hub *home, uint64_t number,
         buf_clear(&o->tail);
     if (record_publish(r, o))
         return;
+    r->parked = true;
+    o->finisher = r;
     say_message(o);
     timer_arm(home->loop, &o->again, RETRY_MS);
-}
-
-static void retry_at_home(struct request *r, struct hub *home)
-{
-    uint64_t number = *(const uint64_t *)r->verb;
-    struct open_record *o = record_find(home, number);
-    if (!record_publish(r, o))
-        timer_arm(home->loop, &o->again, RETRY_MS);
 }
 
 static void record_retry(struct timer *t)
 {
     struct open_record *o = container_of(t, struct open_record, again);
-    struct hub *home = o->channel->hub;
-    struct request *r = request_make(home, sizeof(o->number), o->channel->node.key);
-    if (r == NULL) {
-        timer_arm(home->loop, &o->again, RETRY_MS);
+    struct loop *l = o->channel->hub->loop;
+    struct request *r = o->finisher;
+    r->parked = false;
+    r->answer = (struct answer){0};
+    o->finisher = NULL;
+    if (record_publish(r, o)) { // and o is gone
+        if (!r->parked)
+            request_resume(r);
         return;
     }
-    *(uint64_t *)r->verb = o->number;
-    r->run = retry_at_home;
-    request_home(r);
+    r->parked = true;
+    o->finisher = r;
+    timer_arm(l, t, RETRY_MS);
 }
 
 /* ---- for those who ask ---- */

@@ -74,6 +74,13 @@ static void at_home(struct mail *m, struct loop *l)
     loop_post(r->origin->loop, &r->mail);
 }
 
+void request_abandon(struct request *r)
+{
+    r->done = NULL;
+    r->finish = NULL;
+    request_finish(r);
+}
+
 void request_resume(struct request *r)
 {
     r->parked = false;

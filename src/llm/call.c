@@ -248,8 +248,10 @@ static enum llm_failure cut_answer(struct llm_call *call, const struct http_resu
     if (call->reads && call->reader.failure == LLM_NONE &&
         (call->reader.ended || call->reader.finished))
         return LLM_NONE;
+    if (r->connected)
+        return LLM_BROKEN;
     (void)buf_add(&call->why, str_from(r->why));
-    return r->connected ? LLM_BROKEN : LLM_DOWN;
+    return LLM_DOWN;
 }
 
 static void call_answered(void *ctx, const struct http_result *r)

@@ -38,7 +38,7 @@ void metrics_observe(void *ctx, uint64_t ns)
 
 /* ---- lines ---- */
 
-static void put_head(struct buf *b, const char *name, const char *type, const char *help)
+void metrics_put_head(struct buf *b, const char *name, const char *type, const char *help)
 {
     buf_add_format(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -48,30 +48,20 @@ static void put_u64(struct buf *b, const char *name, uint64_t v)
     buf_add_format(b, "%s %llu\n", name, (unsigned long long)v);
 }
 
-static void put_counter(struct buf *b, const char *name, const char *help, uint64_t v)
+void metrics_put_counter(struct buf *b, const char *name, const char *help, uint64_t v)
 {
-    put_head(b, name, "counter", help);
+    metrics_put_head(b, name, "counter", help);
     put_u64(b, name, v);
 }
 
-static void put_gauge(struct buf *b, const char *name, const char *help, uint64_t v)
+void metrics_put_gauge(struct buf *b, const char *name, const char *help, uint64_t v)
 {
-    put_head(b, name, "gauge", help);
+    metrics_put_head(b, name, "gauge", help);
     put_u64(b, name, v);
 }
 
-void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v)
-{
-    put_counter(page, name, help, v);
-}
-
-void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v)
-{
-    put_gauge(page, name, help, v);
-}
-
-static void put_labelled(struct buf *b, const char *name, const char *label, const char *value,
-                         uint64_t v)
+void metrics_put_labelled(struct buf *b, const char *name, const char *label, const char *value,
+                          uint64_t v)
 {
     buf_add_format(b, "%s{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)v);
 }
@@ -118,29 +108,33 @@ static uint64_t sum(const struct metrics_source *src, uint64_t (*figure)(const s
 static void put_closes(struct buf *b, const struct metrics_source *src)
 {
     const char *name = "recado_closes_total";
-    put_head(b, name, "counter", "Connections that have ended, by reason.");
+    metrics_put_head(b, name, "counter", "Connections that have ended, by reason.");
     for (int reason = CLOSE_NONE + 1; reason < CLOSE_REASON_COUNT; reason++) {
         uint64_t total = 0;
         for (unsigned i = 0; i < src->loop_count; i++)
             total +=
                 atomic_load_explicit(&src->loops[i].flusher->closes[reason], memory_order_relaxed);
-        put_labelled(b, name, "reason", close_name((enum close_reason)reason), total);
+        metrics_put_labelled(b, name, "reason", close_name((enum close_reason)reason), total);
     }
 }
 
 static void put_connections(struct buf *b, const struct metrics_source *src)
 {
-    put_gauge(b, "recado_connections", "Open connections of every kind.", sum(src, open_count));
-    put_gauge(b, "recado_connections_max", "The limit of recado_connections.",
-              src->connections_max);
-    put_counter(b, "recado_connections_refused_total", "Connections refused over a limit.",
-                atomic_load_explicit(&src->refused_connections, memory_order_relaxed));
-    put_counter(b, "recado_bytes_in_total", "Bytes read from connections.", sum(src, bytes_in));
-    put_counter(b, "recado_bytes_out_total", "Bytes written to connections.", sum(src, bytes_out));
-    put_counter(b, "recado_sends_total", "Writes to sockets; one may carry many frames.",
-                sum(src, sends));
-    put_gauge(b, "recado_queue_bytes", "Bytes of single connections that wait for their sockets.",
-              sum(src, own_bytes_waiting));
+    metrics_put_gauge(b, "recado_connections", "Open connections of every kind.",
+                      sum(src, open_count));
+    metrics_put_gauge(b, "recado_connections_max", "The limit of recado_connections.",
+                      src->connections_max);
+    metrics_put_counter(b, "recado_connections_refused_total", "Connections refused over a limit.",
+                        atomic_load_explicit(&src->refused_connections, memory_order_relaxed));
+    metrics_put_counter(b, "recado_bytes_in_total", "Bytes read from connections.",
+                        sum(src, bytes_in));
+    metrics_put_counter(b, "recado_bytes_out_total", "Bytes written to connections.",
+                        sum(src, bytes_out));
+    metrics_put_counter(b, "recado_sends_total", "Writes to sockets; one may carry many frames.",
+                        sum(src, sends));
+    metrics_put_gauge(b, "recado_queue_bytes",
+                      "Bytes of single connections that wait for their sockets.",
+                      sum(src, own_bytes_waiting));
     put_closes(b, src);
 }
 
@@ -155,9 +149,10 @@ static void put_sessions(struct buf *b, const struct metrics_source *src)
 {
     struct dialect_count dialects[DIALECTS_MAX];
     size_t count = node_read_dialects(src->node, dialects, DIALECTS_MAX);
-    put_head(b, "recado_sessions", "gauge", "Connected clients, by dialect.");
+    metrics_put_head(b, "recado_sessions", "gauge", "Connected clients, by dialect.");
     for (size_t i = 0; i < count; i++)
-        put_labelled(b, "recado_sessions", "dialect", dialects[i].dialect, dialects[i].sessions);
+        metrics_put_labelled(b, "recado_sessions", "dialect", dialects[i].dialect,
+                             dialects[i].sessions);
 }
 
 static void put_hub(struct buf *b, const struct metrics_source *src)
@@ -165,27 +160,33 @@ static void put_hub(struct buf *b, const struct metrics_source *src)
     struct hub_stats h;
     node_read_stats(src->node, &h);
     put_sessions(b, src);
-    put_gauge(b, "recado_channels", "Channels that have subscribers or something to remember.",
-              h.channels);
-    put_gauge(b, "recado_subscriptions", "Subscriptions of all sessions.", h.subscriptions);
-    put_counter(b, "recado_publishes_total", "Events accepted from publishers.", h.publishes);
-    put_counter(b, "recado_publish_bytes_total", "Bytes of their data.", h.publish_bytes);
-    put_counter(b, "recado_deliveries_total", "Frames of events written to subscribers.",
-                sum(src, frames_out));
-    put_counter(b, "recado_duplicates_total", "Publishes dropped by their idempotency key.",
-                h.duplicates);
-    put_counter(b, "recado_joins_total", "Clients that have appeared in a channel.", h.joins);
-    put_counter(b, "recado_leaves_total", "Clients that have left a channel.", h.leaves);
-    put_head(b, "recado_recoveries_total", "counter",
-             "Subscriptions that asked for what they missed.");
-    put_labelled(b, "recado_recoveries_total", "result", "recovered", h.recovered);
-    put_labelled(b, "recado_recoveries_total", "result", "not_recovered", h.not_recovered);
-    put_counter(b, "recado_resyncs_total", "Slow subscribers brought up to date from history.",
-                h.resyncs);
-    put_counter(b, "recado_overruns_total", "Subscribers that fell off the log of a channel.",
-                h.overruns);
-    put_gauge(b, "recado_feed_bytes", "Encoded events kept for subscribers that are behind.",
-              sum(src, log_bytes));
+    metrics_put_gauge(b, "recado_channels",
+                      "Channels that have subscribers or something to remember.", h.channels);
+    metrics_put_gauge(b, "recado_subscriptions", "Subscriptions of all sessions.", h.subscriptions);
+    metrics_put_counter(b, "recado_publishes_total", "Events accepted from publishers.",
+                        h.publishes);
+    metrics_put_counter(b, "recado_publish_bytes_total", "Bytes of their data.", h.publish_bytes);
+    metrics_put_counter(b, "recado_deliveries_total", "Frames of events written to subscribers.",
+                        sum(src, frames_out));
+    metrics_put_counter(b, "recado_duplicates_total", "Publishes dropped by their idempotency key.",
+                        h.duplicates);
+    metrics_put_counter(b, "recado_joins_total", "Clients that have appeared in a channel.",
+                        h.joins);
+    metrics_put_counter(b, "recado_leaves_total", "Clients that have left a channel.", h.leaves);
+    metrics_put_head(b, "recado_recoveries_total", "counter",
+                     "Subscriptions that asked for what they missed.");
+    metrics_put_labelled(b, "recado_recoveries_total", "result", "recovered", h.recovered);
+    metrics_put_labelled(b, "recado_recoveries_total", "result", "not_recovered", h.not_recovered);
+    metrics_put_counter(b, "recado_resyncs_total",
+                        "Slow subscribers brought up to date from history.", h.resyncs);
+    metrics_put_counter(b, "recado_overruns_total",
+                        "Subscribers that fell off the log of a channel.", h.overruns);
+    metrics_put_gauge(b, "recado_records", "Messages that are being written piece by piece.",
+                      h.records);
+    metrics_put_counter(b, "recado_record_appends_total", "Pieces added to them.",
+                        h.record_appends);
+    metrics_put_gauge(b, "recado_feed_bytes",
+                      "Encoded events kept for subscribers that are behind.", sum(src, log_bytes));
 }
 
 /* Only where there is one. */
@@ -194,38 +195,49 @@ static void put_store(struct buf *b, const struct metrics_source *src)
     struct node_store_stats s;
     if (!node_read_store(src->node, &s))
         return;
-    put_gauge(b, "recado_store_up", "The store can be written to: 1, or 0.", s.usable);
-    put_gauge(b, "recado_store_streams", "Streams of durable channels that are kept.", s.streams);
-    put_gauge(b, "recado_store_waiting_bytes", "Events that wait for their commit.",
-              s.waiting_bytes);
-    put_counter(b, "recado_store_commits_total", "Transactions that were committed.", s.commits);
-    put_counter(b, "recado_store_events_total", "Events committed by them.", s.events);
-    put_counter(b, "recado_store_bytes_total", "Bytes of these events.", s.events_bytes);
-    put_counter(b, "recado_store_failures_total", "Transactions that failed.", s.failures);
-    put_counter(b, "recado_store_reads_total", "Reads of what memory no longer held.", s.reads);
-    put_head(b, "recado_store_commit_seconds_total", "counter", "Time spent in transactions.");
+    metrics_put_gauge(b, "recado_store_up", "The store can be written to: 1, or 0.", s.usable);
+    metrics_put_gauge(b, "recado_store_streams", "Streams of durable channels that are kept.",
+                      s.streams);
+    metrics_put_gauge(b, "recado_store_waiting_bytes", "Events that wait for their commit.",
+                      s.waiting_bytes);
+    metrics_put_counter(b, "recado_store_commits_total", "Transactions that were committed.",
+                        s.commits);
+    metrics_put_counter(b, "recado_store_events_total", "Events committed by them.", s.events);
+    metrics_put_counter(b, "recado_store_bytes_total", "Bytes of these events.", s.events_bytes);
+    metrics_put_counter(b, "recado_store_failures_total", "Transactions that failed.", s.failures);
+    metrics_put_counter(b, "recado_store_reads_total", "Reads of what memory no longer held.",
+                        s.reads);
+    metrics_put_head(b, "recado_store_commit_seconds_total", "counter",
+                     "Time spent in transactions.");
     buf_add_format(b, "recado_store_commit_seconds_total %.9f\n", seconds(s.commit_ns));
+}
+
+void metrics_put_seconds(struct buf *b, const char *name, const char *help,
+                         const struct histogram *h, double unit)
+{
+    uint64_t below = 0;
+    metrics_put_head(b, name, "histogram", help);
+    for (uint32_t i = 0; i < h->bound_count; i++) {
+        below += counter_get(&h->counts[i]);
+        buf_add_format(b, "%s_bucket{le=\"%g\"} %llu\n", name, (double)h->bounds[i] * unit,
+                       (unsigned long long)below);
+    }
+    below += counter_get(&h->counts[h->bound_count]);
+    buf_add_format(b, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)below);
+    buf_add_format(b, "%s_sum %.9f\n", name, (double)counter_get(&h->sum) * unit);
+    buf_add_format(b, "%s_count %llu\n", name, (unsigned long long)below);
 }
 
 static void put_latency(struct buf *b, const struct metrics_source *src)
 {
-    const char *name = "recado_publish_to_write_seconds";
     struct histogram all;
-    uint64_t below = 0;
     histogram_init(&all, latency_bounds_ns, LATENCY_BOUND_COUNT);
     for (unsigned i = 0; i < src->loop_count; i++)
         histogram_merge(&all, &src->loops[i].publish_to_write);
-    put_head(b, name, "histogram",
-             "Time from an event's encoding until it was offered to every subscriber's socket.");
-    for (uint32_t i = 0; i < LATENCY_BOUND_COUNT; i++) {
-        below += counter_get(&all.counts[i]);
-        buf_add_format(b, "%s_bucket{le=\"%g\"} %llu\n", name, seconds(latency_bounds_ns[i]),
-                       (unsigned long long)below);
-    }
-    below += counter_get(&all.counts[LATENCY_BOUND_COUNT]);
-    buf_add_format(b, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)below);
-    buf_add_format(b, "%s_sum %.9f\n", name, seconds(counter_get(&all.sum)));
-    buf_add_format(b, "%s_count %llu\n", name, (unsigned long long)below);
+    metrics_put_seconds(
+        b, "recado_publish_to_write_seconds",
+        "Time from an event's encoding until it was offered to every subscriber's socket.", &all,
+        1e-9);
 }
 
 /* ---- of HTTP and the loops ---- */
@@ -243,12 +255,13 @@ static void put_http(struct buf *b, const struct metrics_source *src)
         for (int k = 1; k <= 5; k++)
             all.by_status[k] += one.by_status[k];
     }
-    put_head(b, "recado_http_requests_total", "counter", "HTTP answers, by class of status.");
+    metrics_put_head(b, "recado_http_requests_total", "counter",
+                     "HTTP answers, by class of status.");
     for (int k = 1; k <= 5; k++)
         buf_add_format(b, "recado_http_requests_total{status=\"%dxx\"} %llu\n", k,
                        (unsigned long long)all.by_status[k]);
-    put_counter(b, "recado_http_bad_requests_total", "Requests refused before any route saw them.",
-                all.bad_requests);
+    metrics_put_counter(b, "recado_http_bad_requests_total",
+                        "Requests refused before any route saw them.", all.bad_requests);
 }
 
 static void put_loops(struct buf *b, const struct metrics_source *src)
@@ -257,16 +270,16 @@ static void put_loops(struct buf *b, const struct metrics_source *src)
     unsigned count = src->loop_count < 64 ? src->loop_count : 64;
     for (unsigned i = 0; i < count; i++)
         loop_read_stats(src->loops[i].loop, &stats[i]);
-    put_head(b, "recado_loop_busy_seconds_total", "counter", "Time a loop did not sleep.");
+    metrics_put_head(b, "recado_loop_busy_seconds_total", "counter", "Time a loop did not sleep.");
     for (unsigned i = 0; i < count; i++)
         buf_add_format(b, "recado_loop_busy_seconds_total{loop=\"%u\"} %.6f\n", i,
                        seconds(stats[i].busy_ns));
-    put_head(b, "recado_loop_turns_total", "counter", "Turns of a loop.");
+    metrics_put_head(b, "recado_loop_turns_total", "counter", "Turns of a loop.");
     for (unsigned i = 0; i < count; i++)
         buf_add_format(b, "recado_loop_turns_total{loop=\"%u\"} %llu\n", i,
                        (unsigned long long)stats[i].turns);
-    put_head(b, "recado_loop_events_total", "counter",
-             "Events of descriptors that a loop handled.");
+    metrics_put_head(b, "recado_loop_events_total", "counter",
+                     "Events of descriptors that a loop handled.");
     for (unsigned i = 0; i < count; i++)
         buf_add_format(b, "recado_loop_events_total{loop=\"%u\"} %llu\n", i,
                        (unsigned long long)stats[i].events);
@@ -284,11 +297,12 @@ static void put_calls(struct buf *b, const struct metrics_source *src)
         total.failures += stats.failures;
         total.under_way += stats.under_way;
     }
-    put_counter(b, "recado_backend_requests_total", "Requests sent to back ends.", total.calls);
-    put_counter(b, "recado_backend_failures_total",
-                "Requests to back ends that brought no whole answer.", total.failures);
-    put_gauge(b, "recado_backend_requests_under_way", "Requests to back ends that wait.",
-              total.under_way);
+    metrics_put_counter(b, "recado_backend_requests_total", "Requests sent to back ends.",
+                        total.calls);
+    metrics_put_counter(b, "recado_backend_failures_total",
+                        "Requests to back ends that brought no whole answer.", total.failures);
+    metrics_put_gauge(b, "recado_backend_requests_under_way", "Requests to back ends that wait.",
+                      total.under_way);
 }
 
 /* ---- of the process ---- */
@@ -328,15 +342,16 @@ static double cpu_seconds(void)
 
 static void put_process(struct buf *b, const struct metrics_source *src)
 {
-    put_head(b, "recado_info", "gauge", "Which program this is.");
-    put_labelled(b, "recado_info", "version", src->version, 1);
-    put_head(b, "recado_uptime_seconds", "gauge", "Time since the start.");
+    metrics_put_head(b, "recado_info", "gauge", "Which program this is.");
+    metrics_put_labelled(b, "recado_info", "version", src->version, 1);
+    metrics_put_head(b, "recado_uptime_seconds", "gauge", "Time since the start.");
     buf_add_format(b, "recado_uptime_seconds %.3f\n", seconds(clock_mono_ns() - src->started_ns));
-    put_head(b, "recado_start_time_seconds", "gauge", "When it started, in seconds since 1970.");
+    metrics_put_head(b, "recado_start_time_seconds", "gauge",
+                     "When it started, in seconds since 1970.");
     buf_add_format(b, "recado_start_time_seconds %.3f\n", (double)src->started_ms / 1e3);
-    put_gauge(b, "recado_memory_bytes", "Resident memory.", memory_bytes());
-    put_gauge(b, "recado_open_fds", "Open file descriptors.", open_fds());
-    put_head(b, "process_cpu_seconds_total", "counter", "User and system CPU time spent.");
+    metrics_put_gauge(b, "recado_memory_bytes", "Resident memory.", memory_bytes());
+    metrics_put_gauge(b, "recado_open_fds", "Open file descriptors.", open_fds());
+    metrics_put_head(b, "process_cpu_seconds_total", "counter", "User and system CPU time spent.");
     buf_add_format(b, "process_cpu_seconds_total %.6f\n", cpu_seconds());
 }
 

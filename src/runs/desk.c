@@ -23,7 +23,7 @@ enum { WAITING_BYTES_MAX = 64 << 20 };
 struct desk {
     struct store *store;
     struct loop *home;
-    void (*publish)(void *ctx, struct str tenant, const struct desk_event *e);
+    void (*publish)(void *ctx, const struct desk_event *e);
     void *ctx;
     _Atomic size_t waiting_bytes;
 };
@@ -92,13 +92,15 @@ enum sql_result desk_ask_say(struct desk_ask *a, enum desk_state state, const ch
     return SQL_OK;
 }
 
-bool desk_ask_tell(struct desk_ask *a, struct str channel, const char *type, struct str data)
+bool desk_ask_tell(struct desk_ask *a, struct str tenant, struct str channel, const char *type,
+                   struct str data)
 {
-    struct desk_event *e = malloc(sizeof(*e) + channel.n + data.n);
+    struct desk_event *e = malloc(sizeof(*e) + tenant.n + channel.n + data.n);
     if (e == NULL)
         return false;
     char *at = e->bytes;
     *e = (struct desk_event){.type = str_from(type)};
+    e->tenant = str_put(&at, tenant);
     e->channel = str_put(&at, channel);
     e->data = str_put(&at, data);
     *a->events_end = e;
@@ -162,7 +164,9 @@ static void change_done(struct store_job *j)
     struct desk *d = a->desk;
     ask_judge(a, j->result);
     for (const struct desk_event *e = a->events; e != NULL; e = e->next)
-        d->publish(d->ctx, a->tenant, e);
+        d->publish(d->ctx, e);
+    if (a->settled != NULL && !is_refusal(a->state))
+        a->settled(a);
     if (a->loop == d->home) {
         ask_finish(a);
         return;

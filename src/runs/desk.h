@@ -41,14 +41,14 @@ typedef void desk_done_fn(void *ctx, const struct desk_reply *r);
 /* Something to be published when the change is committed. */
 struct desk_event {
     struct desk_event *next;
-    struct str channel, type, data;
+    struct str tenant, channel, type, data;
     char bytes[];
 };
 
 struct desk_options {
     struct store *store; // NULL: there is none, and everything is answered DESK_DOWN
     struct loop *home;
-    void (*publish)(void *ctx, struct str tenant, const struct desk_event *e);
+    void (*publish)(void *ctx, const struct desk_event *e);
     void *ctx;
 };
 
@@ -70,6 +70,8 @@ struct desk_ask {
     /* On the store's thread; may run again. It says what became of it in state, why and body; when
      * it returns anything but SQL_OK what it did is undone. */
     enum sql_result (*run)(struct desk_ask *a, struct sql *db);
+    /* On the home loop, when a change is committed and told. May be NULL. */
+    void (*settled)(struct desk_ask *a);
     desk_done_fn *done;
     void *ctx;
     size_t bytes;
@@ -101,7 +103,8 @@ enum sql_result desk_ask_say(struct desk_ask *a, enum desk_state state, const ch
 /* The same when something was changed that has to be undone. */
 #define DESK_UNDO SQL_CONSTRAINT
 /* Inside run(). False: no memory. */
-bool desk_ask_tell(struct desk_ask *a, struct str channel, const char *type, struct str data);
+bool desk_ask_tell(struct desk_ask *a, struct str tenant, struct str channel, const char *type,
+                   struct str data);
 
 /* Numbers of rows, in the writer's hands: zeroed at first. */
 struct desk_ids {

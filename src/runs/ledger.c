@@ -14,6 +14,7 @@
 #include "runs/ledger_priv.h"
 
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -142,9 +143,13 @@ static enum sql_result batch_run(struct store_job *j, struct sql *db)
     {
         r = change_apply(l, container_of(it, struct run_change, link), db);
         if (r != SQL_OK)
-            return r;
+            break;
     }
-    return rows_lease_next(db, &l->job_lease_next);
+    if (r == SQL_OK)
+        r = rows_lease_next(db, &l->job_lease_next);
+    if (r != SQL_OK)
+        snprintf(l->why, sizeof(l->why), "%s", sql_why(db));
+    return r;
 }
 
 static void count(struct ledger *l, const struct run_change *c)
@@ -160,7 +165,8 @@ static void count(struct ledger *l, const struct run_change *c)
 static void batch_written(struct ledger *l)
 {
     l->retry_ms = 0;
-    l->alone = false;
+    if (l->alone > 0)
+        l->alone--;
     atomic_store(&l->complained, false);
     list_each_safe(it, &l->running)
     {
@@ -211,21 +217,26 @@ static void batch_put_back(struct ledger *l)
 /* The database took offence at one of them: it is found by trying each alone, and left out. */
 static void batch_refused(struct ledger *l, enum sql_result r)
 {
-    if (!l->alone) {
+    if (l->alone == 0) {
         struct list all;
         list_init(&all);
-        list_each_safe(it, &l->running) list_move_to_end(&all, it);
+        list_each_safe(it, &l->running)
+        {
+            list_move_to_end(&all, it);
+            l->alone++;
+        }
         list_each_safe(it, &l->queue) list_move_to_end(&all, it);
         list_each_safe(it, &all) list_move_to_end(&l->queue, it);
-        l->alone = true;
         return;
     }
     list_each_safe(it, &l->running)
     {
         struct run_change *c = container_of(it, struct run_change, link);
-        log_error("runs: a change could not be written and is left out: %s", sql_result_name(r));
+        log_error("runs: a change could not be written and is left out: %s: %s", sql_result_name(r),
+                  l->why);
         give_up(l, c);
     }
+    l->alone--;
 }
 
 static void tell_stopped(struct ledger *l)
@@ -270,7 +281,7 @@ static void batch_start(struct ledger *l)
 {
     if (l->busy || list_empty(&l->queue) || !may_try(l))
         return;
-    unsigned most = l->alone ? 1 : BATCH_MAX;
+    unsigned most = l->alone > 0 ? 1 : BATCH_MAX;
     for (unsigned n = 0; n < most && !list_empty(&l->queue); n++)
         list_move_to_end(&l->running, l->queue.next);
     l->busy = true;

@@ -35,8 +35,9 @@ struct ledger {
     struct list queue;   // of struct run_change: they wait
     struct list running; // and those of the job
     struct store_job job;
-    bool busy;  // the job is under way
-    bool alone; // after a batch that the database refused: one at a time
+    char why[256];  // it failed
+    bool busy;      // the job is under way
+    unsigned alone; // so many are tried one at a time, after a batch that was refused
     bool stopping;
     uint32_t retry_ms;   // 0: the last job was good
     struct timer retry;  // after a failure

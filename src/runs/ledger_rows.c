@@ -300,6 +300,9 @@ enum sql_result rows_forget(struct sql *db, int64_t before_ms, int64_t excess, i
     r = sql_run(db, "DELETE FROM recado_run_steps WHERE run <= ?", last, 1, NULL, NULL);
     if (r == SQL_OK)
         r = sql_run(db, "DELETE FROM recado_runs WHERE seq <= ?", last, 1, NULL, NULL);
+    const struct sql_value before[] = {sql_int(before_ms)};
+    if (r == SQL_OK && before_ms > 0)
+        r = sql_run(db, "DELETE FROM recado_task_events WHERE at < ?", before, 1, NULL, NULL);
     *ret_count = o.count;
     return r;
 }

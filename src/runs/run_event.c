@@ -8,6 +8,7 @@
  * agent or task, is about none.
  */
 #include "base/date.h"
+#include "base/utf8.h"
 #include "runs/run_change.h"
 
 #include <stddef.h>
@@ -286,6 +287,12 @@ static struct str joined(struct run_change *c, struct str a, struct str b, struc
     return all;
 }
 
+/* What every database takes. */
+static bool is_text(struct str s)
+{
+    return utf8_valid(s) && (s.n == 0 || memchr(s.p, '\0', s.n) == NULL);
+}
+
 /* By what later events find the run again: an id of its own, else agent and task. */
 static void identify(struct reading *rd, const struct line *l, struct str channel)
 {
@@ -297,6 +304,8 @@ static void identify(struct reading *rd, const struct line *l, struct str channe
         id = rd->seen.job;
         if (id.n == 0 && str_starts(channel, head))
             id = cut(str_skip(channel, head.n), RUN_NAME_MAX);
+        if (!is_text(id))
+            id = STR_NONE;
     } else if (l->identity == BY_TASK && id.n == 0) {
         id = s->task_id;
     }
@@ -371,7 +380,7 @@ static bool event_read(struct run_change *c, const struct line *l, struct str ch
 static bool is_kept(struct str channel, struct str type, struct str data)
 {
     return str_eq(channel, STR("gamification")) && str_starts(type, STR("task_")) &&
-           type.n <= RUN_NAME_MAX && data.n <= RUN_JSON_MAX;
+           type.n <= RUN_NAME_MAX && is_text(type) && data.n <= RUN_JSON_MAX;
 }
 
 struct run_change *run_event_change(struct str tenant, struct str channel, struct str type,

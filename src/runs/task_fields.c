@@ -17,7 +17,7 @@ enum { TITLE_CHARS = 500, TEXT_BYTES = 64 << 10, PROMPT_BYTES = 256 << 10, RESUL
 
 const struct form_field task_fields[TASK_FIELDS] = {
     [TASK_USER] = {"userId", FORM_NUMBER, .nullable = true},
-    [TASK_TITLE] = {"title", FORM_LINE, TITLE_CHARS},
+    [TASK_TITLE] = {"title", FORM_LINE, TITLE_CHARS, .nullable = false},
     [TASK_DESCRIPTION] = {"description", FORM_TEXT, TEXT_BYTES, .nullable = true},
     [TASK_STATUS] = {"status", FORM_WORD, .words = task_statuses},
     [TASK_PRIORITY] = {"priority", FORM_WORD, .words = task_priorities},
@@ -31,7 +31,7 @@ const struct form_field task_fields[TASK_FIELDS] = {
 
 const struct form_field subtask_fields[SUB_FIELDS] = {
     [SUB_MODEL] = {"assignedModelId", FORM_NUMBER, .nullable = true},
-    [SUB_TITLE] = {"title", FORM_LINE, TITLE_CHARS},
+    [SUB_TITLE] = {"title", FORM_LINE, TITLE_CHARS, .nullable = false},
     [SUB_DESCRIPTION] = {"description", FORM_TEXT, TEXT_BYTES, .nullable = true},
     [SUB_PROMPT] = {"prompt", FORM_TEXT, PROMPT_BYTES, .nullable = true},
     [SUB_RESULT] = {"result", FORM_TEXT, RESULT_BYTES, .nullable = true},

@@ -204,8 +204,9 @@ static bool tell_on(struct task_ask *a, int64_t id, struct str data)
 {
     char channel[32];
     int n = snprintf(channel, sizeof(channel), "task:%lld", (long long)id);
-    return desk_ask_tell(&a->ask, (struct str){channel, (size_t)n}, "task:update", data) &&
-           desk_ask_tell(&a->ask, STR("tasks"), "task:update", data);
+    return desk_ask_tell(&a->ask, a->ask.tenant, (struct str){channel, (size_t)n}, "task:update",
+                         data) &&
+           desk_ask_tell(&a->ask, a->ask.tenant, STR("tasks"), "task:update", data);
 }
 
 enum sql_result task_tell(struct task_ask *a, struct sql *db, int64_t id, bool deleted)

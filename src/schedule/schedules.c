@@ -509,6 +509,7 @@ void schedules_destroy(struct schedules **sp, void (*drop)(void *ctx, struct sch
     *sp = NULL;
     if (s == NULL)
         return;
+    timer_cancel(&s->tick);
     list_each_safe(it, &s->runs)
     {
         struct run *run = container_of(it, struct run, link);

@@ -106,6 +106,11 @@ bool sql_claim(struct sql *db)
     return db->driver->claim(db);
 }
 
+enum sql_result sql_verify(struct sql *db)
+{
+    return db->driver->verify != NULL ? db->driver->verify(db) : SQL_OK;
+}
+
 const char *sql_why(const struct sql *db)
 {
     return db->why;

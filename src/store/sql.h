@@ -71,7 +71,7 @@ enum sql_result sql_run(struct sql *db, const char *text, const struct sql_value
                         size_t count, sql_row_fn *row, void *ctx);
 /* Statements without parameters and answers, one after the other, not kept: for migrations. */
 enum sql_result sql_script(struct sql *db, const char *text);
-/* Rows that the last statement changed. */
+/* Rows that the last statement changed, those included that were as they should be already. */
 int64_t sql_changes(const struct sql *db);
 
 enum sql_result sql_begin(struct sql *db);
@@ -81,6 +81,10 @@ void sql_rollback(struct sql *db);
 /* The database is this connection's to write, until it is closed. False: it is another's, or it
  * cannot be told. A connection that is opened again claims it again before anything else. */
 bool sql_claim(struct sql *db);
+
+/* Looks at an embedded database for damage, as far as that takes moments: all of it up to 64 MiB.
+ * A server looks after its own. */
+enum sql_result sql_verify(struct sql *db);
 
 /* Of the last failure. */
 const char *sql_why(const struct sql *db);

@@ -99,7 +99,7 @@ static enum sql_result connect_now(struct mariadb *m)
     // "localhost" would mean a socket file, whatever the port.
     const char *host = strcmp(a->host, "localhost") == 0 ? "127.0.0.1" : a->host;
     if (mysql_real_connect(m->conn, host, a->user, a->password, a->database,
-                           a->port > 0 ? a->port : 3306, NULL, CLIENT_MULTI_STATEMENTS) != NULL)
+                           a->port > 0 ? a->port : 3306, NULL, CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) != NULL)
         return SQL_OK;
     enum sql_result r = conn_result(m);
     disconnect(m);
@@ -230,7 +230,8 @@ static void bind_params(struct bound *b, const struct sql_value *params, size_t 
         to->buffer_length = v->s.n;
         to->buffer = v->type == SQL_INT    ? (void *)&b->numbers[i]
                      : v->type == SQL_REAL ? (void *)&b->reals[i]
-                                           : (void *)(uintptr_t)v->s.p;
+                     : v->s.p != NULL      ? (void *)(uintptr_t)v->s.p
+                                           : (void *)(uintptr_t) ""; // empty is not NULL
     }
 }
 

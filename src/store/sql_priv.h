@@ -21,6 +21,7 @@ struct sql_driver {
     enum sql_result (*commit)(struct sql *db);
     void (*rollback)(struct sql *db);
     bool (*claim)(struct sql *db);
+    enum sql_result (*verify)(struct sql *db); // NULL: nothing to be done
     struct sql_words words;
 };
 

@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_TIMEOUT_MS = 5000, SQLITE_URL_MAX = 4096 };
+enum { BUSY_TIMEOUT_MS = 5000, SQLITE_URL_MAX = 4096, VERIFY_BYTES_MAX = 64 << 20 };
 
 struct prepared {
     const char *text; // the caller's: the address is the key
@@ -116,20 +117,72 @@ static const char *file_name(struct str url, char *at, size_t cap)
     return name.n > 0 && buf_add(&b, name) && buf_add_char(&b, '\0') ? at : NULL;
 }
 
+static int64_t number_of(struct sqlite *q, const char *text)
+{
+    sqlite3_stmt *s = NULL;
+    int64_t n = 0;
+    if (sqlite3_prepare_v2(q->handle, text, -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_step(s) == SQLITE_ROW)
+        n = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return n;
+}
+
+static int64_t file_bytes(const char *name, const char *end)
+{
+    char at[SQLITE_URL_MAX + 8];
+    struct stat st;
+    snprintf(at, sizeof(at), "%s%s", name, end);
+    return stat(at, &st) == 0 ? (int64_t)st.st_size : 0;
+}
+
+/* One of which the end is missing; SQLite itself notices when it wants to read that. While there is
+ * something in the log, the rest may be there. */
+static enum sql_result check_length(struct sqlite *q)
+{
+    const char *name = sqlite3_db_filename(q->handle, "main");
+    int64_t bytes = number_of(q, "PRAGMA page_count") * number_of(q, "PRAGMA page_size");
+    if (q->in_memory || file_bytes(name, "-wal") > 0 || file_bytes(name, "") >= bytes)
+        return SQL_OK;
+    sql_fail(&q->sql, "it is damaged: its end is missing");
+    return SQL_CORRUPT;
+}
+
+static enum sql_result verify(struct sql *db)
+{
+    struct sqlite *q = sqlite_of(db);
+    const char *name = sqlite3_db_filename(q->handle, "main");
+    sqlite3_stmt *s = NULL;
+    if (q->in_memory || file_bytes(name, "") > VERIFY_BYTES_MAX)
+        return SQL_OK;
+    int code = sqlite3_prepare_v2(q->handle, "PRAGMA quick_check(1)", -1, &s, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(s);
+    enum sql_result r = result_of(q, code);
+    const char *said = code == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : "ok";
+    if (said == NULL || strcmp(said, "ok") != 0) {
+        sql_fail(db, said != NULL ? said : "it is damaged");
+        r = SQL_CORRUPT;
+    }
+    sqlite3_finalize(s);
+    return r;
+}
+
 static enum sql_result sqlite_prepare_file(struct sqlite *q)
 {
     enum sql_result r = script(&q->sql, "PRAGMA busy_timeout = 5000;"
                                         "PRAGMA foreign_keys = ON;"
                                         "PRAGMA temp_store = MEMORY;"
                                         "PRAGMA cache_size = -65536");
-    if (r == SQL_OK && !q->in_memory)
-        r = script(&q->sql, "PRAGMA journal_mode = WAL;"
+    if (r == SQL_OK && !q->in_memory) // the size of pages counts while the file is empty
+        r = script(&q->sql, "PRAGMA page_size = 8192;"
+                            "PRAGMA journal_mode = WAL;"
                             "PRAGMA synchronous = FULL;"
-                            "PRAGMA wal_autocheckpoint = 4000;"
+                            "PRAGMA wal_autocheckpoint = 2000;"
                             "PRAGMA journal_size_limit = 67108864");
     if (r == SQL_OK) // reads the header: what is not a database shows itself here
         r = script(&q->sql, "SELECT count(*) FROM sqlite_master");
-    return r;
+    return r == SQL_OK ? check_length(q) : r;
 }
 
 static void explain(struct sqlite *q, const char *file, enum sql_result r, struct buf *ret_why)
@@ -321,5 +374,6 @@ const struct sql_driver sql_sqlite = {
     .commit = commit,
     .rollback = rollback,
     .claim = claim,
+    .verify = verify,
     .words = {.blob = "BLOB", .text = "TEXT", .key = "TEXT", .suffix = ""},
 };

@@ -183,8 +183,13 @@ static bool open_connections(struct store *s, struct buf *ret_why)
     if (s->writer == NULL || schema_migrate(s->writer, ret_why) != SQL_OK)
         return false;
     r = streams_load(&s->streams, s->writer);
+    if (r == SQL_OK)
+        r = sql_verify(s->writer);
     if (r != SQL_OK) {
-        buf_add_format(ret_why, "store: the streams cannot be read: %s\n", sql_why(s->writer));
+        buf_add_format(ret_why, "store: the streams cannot be read: %s%s\n", sql_why(s->writer),
+                       r == SQL_CORRUPT ? "; the database was left as it is: move it away, or "
+                                          "restore a backup in its place"
+                                        : "");
         return false;
     }
     if (!begin_use(s, ret_why))

@@ -40,6 +40,7 @@ struct store {
     char why[256];         // guarded by lock
     bool stopping;         // guarded by lock: nothing is taken any more
     bool running;          // the threads are there
+    bool told_of_damage;   // the reader's own
     struct job_list batch; // the writer's own
 };
 

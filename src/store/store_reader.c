@@ -3,6 +3,7 @@
  */
 #include "store/store_priv.h"
 
+#include "base/log.h"
 #include "base/must.h"
 
 #include <stdlib.h>
@@ -37,6 +38,11 @@ static void do_read(struct store *s, struct store_read *r)
     if (once_more(r->result))
         r->result = streams_read(&s->streams, s->reader, r);
     atomic_fetch_add_explicit(&s->reads_done, 1, memory_order_relaxed);
+    if (r->result == SQL_CORRUPT && !s->told_of_damage) {
+        s->told_of_damage = true;
+        log_error("store: the database is damaged: an event could not be read: %s",
+                  sql_why(s->reader));
+    }
     store_read_answer(r);
 }
 

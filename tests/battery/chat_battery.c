@@ -85,9 +85,9 @@ static struct chat_message message(int64_t id, int64_t conversation, bool answer
 static void say(const char *tenant, int64_t conversation, int64_t id, const char *text)
 {
     struct chat_message q = message(id, conversation, false, text);
-    struct chat_message a = message(id + 1, conversation, true, "");
+    struct chat_message a = message(id + 1, conversation, true, NULL); // empty, without an address
     ok(sql_begin(db));
-    ok(rows_accept(db, str_from(tenant), &q, &a));
+    ok(chat_rows_accept(db, str_from(tenant), &q, &a));
     ok(sql_commit(db));
 }
 
@@ -100,7 +100,8 @@ static void finish(const char *tenant, int64_t conversation, int64_t id, const c
     m.error = str_eq(m.state, STR("failed")) ? STR("why") : STR_NONE;
     m.tokens = 12;
     m.updated_ms = 5000 + id;
-    ok(rows_finish(db, str_from(tenant), &m));
+    ok(chat_rows_finish(db, str_from(tenant), &m));
+    ok(chat_rows_forget(db, id));
 }
 
 static bool note_ids(void *ctx, const struct chat_message *m)
@@ -152,16 +153,16 @@ static void a_question_and_its_answer(void **state)
     int64_t last = -1;
     unsigned seen = 0;
     bool there = false;
-    ok(rows_last_id(db, &last));
+    ok(chat_rows_last_id(db, &last));
     assert_int_equal(last, 0);
     say("a", 1, 1, TEXT);
-    ok(rows_save(db, 2, STR("said "), 2000));
+    ok(chat_rows_save(db, 2, STR("said "), 2000));
     finish("a", 1, 2, "complete", "said " TEXT);
-    ok(rows_messages(db, &l, 10, false, is_whole, &seen));
+    ok(chat_rows_messages(db, &l, 10, false, is_whole, &seen));
     assert_int_equal(seen, 2);
-    ok(rows_conversation(db, STR("a"), 1, conversation_is, &there));
+    ok(chat_rows_conversation(db, STR("a"), 1, conversation_is, &there));
     assert_true(there);
-    ok(rows_last_id(db, &last));
+    ok(chat_rows_last_id(db, &last));
     assert_int_equal(last, 2);
 }
 
@@ -176,16 +177,16 @@ static void pages_and_context(void **state)
         finish("a", 2, id + 1, id == 13 ? "failed" : "complete", id == 13 ? "" : "a");
     }
     say("b", 2, 21, "of another tenant");
-    ok(rows_messages(db, &l, 4, false, note_ids, &b));
+    ok(chat_rows_messages(db, &l, 4, false, note_ids, &b));
     assert_ids(&b, "16 15 14 13 ");
-    ok(rows_messages(db, &l, 4, true, note_ids, &b));
+    ok(chat_rows_messages(db, &l, 4, true, note_ids, &b));
     assert_ids(&b, "16 15 13 12 ");
     l.before = 13;
-    ok(rows_messages(db, &l, 4, false, note_ids, &b));
+    ok(chat_rows_messages(db, &l, 4, false, note_ids, &b));
     assert_ids(&b, "12 11 ");
-    ok(rows_context(db, STR("a"), 2, 15, 3, note_ids, &b));
+    ok(chat_rows_context(db, STR("a"), 2, 15, 3, note_ids, &b));
     assert_ids(&b, "15 13 12 ");
-    ok(rows_context(db, STR("b"), 2, 100, 10, note_ids, &b));
+    ok(chat_rows_context(db, STR("b"), 2, 100, 10, note_ids, &b));
     assert_ids(&b, "21 ");
 }
 
@@ -201,13 +202,13 @@ static void answers_left_half_done(void **state)
     struct buf b = buf_on(at, sizeof(at));
     say("a", 3, 31, "q");
     say("b", 3, 33, "q");
-    ok(rows_open(db, 1000, 10, note_open, &b));
+    ok(chat_rows_open(db, 1000, 10, note_open, &b));
     assert_ids(&b, "b22 a32 b34 ");
-    ok(rows_open(db, 33, 1, note_open, &b));
+    ok(chat_rows_open(db, 33, 1, note_open, &b));
     assert_ids(&b, "b22 ");
     finish("b", 2, 22, "failed", "");
     finish("a", 3, 32, "cancelled", "so far");
-    ok(rows_open(db, 1000, 10, note_open, &b));
+    ok(chat_rows_open(db, 1000, 10, note_open, &b));
     assert_ids(&b, "b34 ");
     finish("b", 3, 34, "complete", "x");
 }
@@ -225,17 +226,17 @@ static void conversations_change(void **state)
     struct buf b = buf_on(at, sizeof(at));
     int64_t id = 0, total = 0;
     struct chat_lookup l = {.tenant = STR("c"), .title = STR("T \xC3\xA7"), .limit = 10};
-    ok(rows_create(db, &l, 100, &id));
+    ok(chat_rows_create(db, &l, 100, &id));
     assert_int_equal(id, 1);
     say("c", 7, 41, "q");
-    ok(rows_create(db, &l, 3000, &id));
+    ok(chat_rows_create(db, &l, 3000, &id));
     assert_int_equal(id, 8);
-    ok(rows_conversations(db, &l, note_conversation, &b, &total));
+    ok(chat_rows_conversations(db, &l, note_conversation, &b, &total));
     assert_ids(&b, "8:T \xC3\xA7: 7:: 1:T \xC3\xA7: ");
     assert_int_equal(total, 3);
     l.limit = 1;
     l.offset = 1;
-    ok(rows_conversations(db, &l, note_conversation, &b, &total));
+    ok(chat_rows_conversations(db, &l, note_conversation, &b, &total));
     assert_ids(&b, "7:: ");
     struct chat_lookup change = {.tenant = STR("c"),
                                  .conversation = 7,
@@ -244,16 +245,16 @@ static void conversations_change(void **state)
                                  .has_system_prompt = true,
                                  .title = STR("new"),
                                  .model = STR("m")};
-    ok(rows_change(db, &change, 4000));
-    ok(rows_change(db, &change, 4000)); // the same again changes nothing
-    ok(rows_conversation(db, STR("c"), 7, note_conversation, &b));
+    ok(chat_rows_change(db, &change, 4000));
+    ok(chat_rows_change(db, &change, 4000)); // the same again changes nothing
+    ok(chat_rows_conversation(db, STR("c"), 7, note_conversation, &b));
     assert_ids(&b, "7:new:m ");
-    ok(rows_delete(db, STR("c"), 7));
-    ok(rows_conversation(db, STR("c"), 7, note_conversation, &b));
-    ok(rows_open(db, 1000, 10, note_open, &b));
+    ok(chat_rows_delete(db, STR("c"), 7));
+    ok(chat_rows_conversation(db, STR("c"), 7, note_conversation, &b));
+    ok(chat_rows_open(db, 1000, 10, note_open, &b));
     assert_ids(&b, "");
     finish("c", 7, 42, "cancelled", "too late"); // harmless
-    ok(rows_conversation(db, STR("c"), 7, note_conversation, &b));
+    ok(chat_rows_conversation(db, STR("c"), 7, note_conversation, &b));
     assert_ids(&b, "");
 }
 
@@ -268,10 +269,10 @@ static void a_long_text(void **state)
     finish("d", 1, 52, "complete", text);
     char at[64];
     struct buf b = buf_on(at, sizeof(at));
-    ok(rows_messages(db, &l, 2, true, note_ids, &b));
+    ok(chat_rows_messages(db, &l, 2, true, note_ids, &b));
     assert_ids(&b, "52 51 ");
-    assert_int_equal(rows_excerpt(str_from(text)).n, 200);
-    assert_int_equal(rows_excerpt(STR("\xC3\xA7")).n, 2);
+    assert_int_equal(chat_rows_excerpt(str_from(text)).n, 200);
+    assert_int_equal(chat_rows_excerpt(STR("\xC3\xA7")).n, 2);
     free(text);
 }
 

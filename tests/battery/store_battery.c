@@ -633,6 +633,24 @@ static void row_done(struct store_job *j)
 }
 
 /* One that fails takes none of the others along. */
+/* The same value once more is a change to every database. */
+static void test_changes_are_matches(void **state)
+{
+    static const char text[] = "UPDATE recado_checkpoint SET id = 1 WHERE id = 1";
+    enum sql_result r;
+    struct buf why;
+    (void)state;
+    buf_init(&why, 4096);
+    if (!outlives())
+        skip();
+    struct sql *db = sql_open(str_from(url), &r, &why);
+    assert_non_null(db);
+    assert_int_equal(sql_run(db, text, NULL, 0, NULL, NULL), SQL_OK);
+    assert_int_equal(sql_changes(db), 1);
+    sql_close(&db);
+    buf_fini(&why);
+}
+
 static void test_jobs(void **state)
 {
     (void)state;
@@ -800,6 +818,7 @@ int main(void)
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_retention_of_bytes),
+        cmocka_unit_test(test_changes_are_matches),
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_newer_schema_is_refused),

@@ -10,6 +10,7 @@ import jwt
 import pytest
 import websockets
 
+from test_durable import Database
 from upstream import text
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -25,6 +26,14 @@ def chat(start_recado, upstream):
         return start_recado(f"loops: 2\nllm: {{url: \"{url or upstream.url}\", retries: 0{llm}}}\n"
                             + config)
     return start
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
 
 
 # ---- the orchestrator's page ----
@@ -237,6 +246,19 @@ async def test_the_history_has_a_limit(chat):
     assert ids == sorted(set(ids))
 
 
+async def test_a_history_of_long_messages_does_not_end_its_reader(chat):
+    server = chat("words?n=1", "client: {out_max: 64KiB}")
+    for i in range(4):
+        api(server, "/api/chat", {"message": str(i) * 12000, "wait": True})
+    kept = await history(server)
+    assert [m["content"][:4] for m in kept][-4:] == ["2222", "0Olá", "3333", "0Olá"]
+    assert 4 <= len(kept) < 8
+    ws = await native(server)
+    got = await rpc(ws, "chat.history", {"conversation_id": 1})
+    assert got["has_more"] and got["messages"][-1]["id"] == kept[-1]["id"]
+    assert len(messages(server, 1)) == 8
+
+
 async def test_health_tells_of_the_database(chat):
     server = chat()
     status, _, body = server.get("/api/health")
@@ -307,8 +329,8 @@ async def test_stopping_keeps_what_was_said(chat, upstream, way):
 class Reader:
     """A native subscriber of a conversation, who puts the answers together."""
 
-    def __init__(self):
-        self.rows, self.plain, self.seq = {}, [], {}
+    def __init__(self, stored=True):
+        self.rows, self.seq, self.offsets, self.stored = {}, {}, [], stored
 
     def take(self, publication):
         data, type = publication["data"], publication.get("tags", {}).get("type")
@@ -320,7 +342,8 @@ class Reader:
         elif type == "chat:message":
             before = self.rows.get(data["id"])
             assert before is None or data["content"] == before["content"]
-            assert ("offset" in publication) == (data["state"] != "streaming")
+            assert not self.stored or ("offset" in publication) == (data["state"] != "streaming")
+            self.offsets += [publication["offset"]] if "offset" in publication else []
             self.rows[data["id"]], self.seq[data["id"]] = data, data.get("seq")
 
     async def join(self, server, channel, **params):
@@ -427,6 +450,136 @@ async def test_two_readers_of_a_fast_answer(chat, upstream):
         assert reader.last()["content"] == row["answer"]["content"] == text(400)
 
 
+def record(server, upstream, channel, tenant="default"):
+    """Begins an answer in a channel; ends it."""
+    import http.client
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    c.request("POST", "/v1/chat/completions",
+              json.dumps({"model": "gate?n=4", "stream": True,
+                          "messages": [{"role": "user", "content": "a"}]}),
+              {"X-Recado-Channel": channel, "X-Recado-Tenant": tenant})
+    upstream.release(2)
+    answer = c.getresponse()
+    assert answer.status == 200, answer.read()
+    until(lambda: shown(server, channel, tenant) == text(2))
+
+    def end():
+        upstream.release(2)
+        answer.read()
+        c.close()
+    return end
+
+
+def shown(server, channel, tenant):
+    got = server.api("history", {"channel": channel, "limit": 1, "reverse": True, "tenant": tenant})
+    publications = got["result"]["publications"]
+    return publications and publications[0]["data"].get("content")
+
+
+class Follower:
+    """Of one answer, in words that every dialect has."""
+
+    def __init__(self):
+        self.content = self.state = None
+
+    def hear(self, type, data):
+        if type == "chat:message":
+            assert self.content in (None, data["content"])
+            self.content, self.state = data["content"], data["state"]
+        elif type == "chat:append":
+            self.content += data["text"]
+
+    def is_whole(self):
+        return self.state == "complete" and self.content == text(4)
+
+
+async def test_a_late_joiner_with_a_native_library(chat, upstream):
+    import centrifuge
+    server = chat("gate?n=4")
+    follower, seen = Follower(), asyncio.Queue()
+
+    class Events(centrifuge.SubscriptionEventHandler):
+        async def on_publication(self, context):
+            follower.hear(context.pub.tags["type"], context.pub.data)
+            seen.put_nowait(None)
+
+    end = record(server, upstream, "chat:1")
+    client = centrifuge.Client(server.ws_url)
+    subscription = client.new_subscription("chat:1", events=Events())
+    await client.connect()
+    await subscription.subscribe()
+    await asyncio.wait_for(seen.get(), 60)
+    assert follower.content == text(2) and follower.state == "streaming"
+    end()
+    while not follower.is_whole():
+        await asyncio.wait_for(seen.get(), 60)
+    got = await client.rpc("chat.conversations", {})
+    assert got.data["total"] == 0
+    await client.disconnect()
+
+
+def test_a_late_joiner_with_the_native_library_of_pages(chat, upstream, start_node):
+    server = chat("gate?n=4")
+    api(server, "/api/chat", {"message": "a"}, 202)
+    upstream.release(2)
+    until(lambda: shown(server, "chat:1", "default") == text(2))
+    page = start_node("chat.mjs", server.ws_url)
+    assert page.next() == {"so far": text(2)}
+    upstream.release(6)
+    assert page.next() == {"complete": text(4)}
+    assert page.next() == {"complete": text(4)}
+
+
+async def test_a_late_joiner_with_socket_io(chat, upstream):
+    import socketio
+    server = chat("gate?n=4")
+    id = "7b0e2c1c-9a3d-4a0e-8a53-3a3f3f0c7b11"
+    server.stop()
+    server.config += f"auth: {{hmac_secret: \"{SECRET}\"}}\n"
+    server.start()
+    token = jwt.encode({"sub": "ana", "organization_id": "o1", "exp": int(time.time()) + 600},
+                       SECRET, "HS256")
+    end = record(server, upstream, f"conversation:{id}", "o1")
+    follower, client = Follower(), socketio.AsyncClient()
+    client.on("chat:message", lambda data: follower.hear("chat:message", data))
+    client.on("chat:append", lambda data: follower.hear("chat:append", data))
+    await client.connect(server.url, auth={"token": token})
+    await client.emit("join_conversation", {"conversation_id": id})
+    for _ in range(600):
+        if follower.content is not None:
+            break
+        await asyncio.sleep(0.05)
+    assert follower.content == text(2) and follower.state == "streaming"
+    end()
+    for _ in range(600):
+        if follower.is_whole():
+            break
+        await asyncio.sleep(0.05)
+    assert follower.is_whole()
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("path, channel, tenant", [
+    ("/ws/agents?organizationId=org-1", "agents", "org-1"),
+    ("/ws/gamification", "gamification", "default"),
+    ("/ws/project/PROJ-1", "project:PROJ-1", "default"),
+])
+async def test_a_late_joiner_of_an_application(chat, upstream, path, channel, tenant):
+    server = chat("gate?n=4")
+    end = record(server, upstream, channel, tenant)
+    ws = await websockets.connect(server.ws(path))
+    follower, types = Follower(), []
+    while not follower.is_whole():
+        frame = json.loads(await asyncio.wait_for(ws.recv(), 60))
+        types.append(frame["type"])
+        follower.hear(frame["type"], frame.get("data"))
+        if end is not None and follower.content is not None:
+            assert follower.content == text(2) and follower.state == "streaming"
+            end = end()
+    assert types[0] in ("connected", "connection")
+    await ws.close()
+
+
 # ---- HTTP and rpc ----
 
 def test_a_question_over_http(chat, upstream):
@@ -443,6 +596,38 @@ def test_a_question_over_http(chat, upstream):
     assert row["content"] == text(2) and row["id"] == made["answer"]["id"]
     assert set(row) == {"id", "conversation_id", "role", "content", "state", "model", "error",
                         "tokens", "created_at", "updated_at"}
+
+
+def test_a_stream_over_http(chat, upstream):
+    import urllib.request
+    server = chat("gate?n=3")
+    body = json.dumps({"message": "a", "stream": True}).encode()
+    stream = urllib.request.urlopen(urllib.request.Request(server.url + "/api/chat", body), timeout=60)
+    assert stream.headers["Content-Type"].startswith("text/event-stream")
+    upstream.release(3)
+    events = [dict(line.split(": ", 1) for line in event.splitlines())
+              for event in stream.read().decode().split("\n\n") if event.startswith("event")]
+    rows = [json.loads(e["data"]) for e in events]
+    assert [e["event"] for e in events] == ["chat:message"] * 2 + ["chat:append"] * 3 + ["chat:message"]
+    assert [r["role"] for r in (rows[0], rows[1])] == ["user", "assistant"]
+    assert [r["seq"] for r in rows[2:5]] == [1, 2, 3]
+    assert "".join(r["text"] for r in rows[2:5]) == rows[5]["content"] == text(3)
+    assert rows[5] == messages(server, 1)[1] and rows[5]["state"] == "complete"
+
+
+def test_a_stream_whose_reader_leaves(chat, upstream):
+    import http.client
+    server = chat("gate?n=3")
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    c.request("POST", "/api/chat", json.dumps({"message": "a", "stream": True}))
+    assert c.getresponse().status == 200
+    c.close()
+    upstream.release(3)
+    end = time.monotonic() + 60
+    while messages(server, 1)[1]["state"] != "complete":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    api(server, "/api/chat", {"message": "", "stream": True}, 400)
 
 
 def test_settings_narrow_down(chat, upstream):
@@ -636,6 +821,19 @@ async def test_a_restart_keeps_the_history(chat):
     assert await history(server) == before and before[-1] == frames[-1]["data"]
 
 
+def test_many_questions_of_one_conversation(chat, upstream):
+    """More than a channel has messages that are being written: the others come when they have ended."""
+    server = chat("gate?n=1", "chat: {queue_max: 40}")
+    made = [api(server, "/api/chat", {"message": str(i)}, 202)["answer"]["id"] for i in range(20)]
+    upstream.release(20)
+    until(lambda: [m["state"] for m in messages(server, 1)] == ["complete"] * 40)
+    until(lambda: len(server.api("history", {"channel": "chat:1", "limit": 100})["result"]
+                      ["publications"]) == 40)
+    kept = server.api("history", {"channel": "chat:1", "limit": 100})["result"]["publications"]
+    assert [p["data"]["id"] for p in kept if p["data"]["role"] == "assistant"] == made
+    assert upstream.under_way_max == 1
+
+
 def test_many_conversations_at_once(chat, upstream):
     server = chat("words?n=20&delay=0.01")
     answers = {}
@@ -652,3 +850,61 @@ def test_many_conversations_at_once(chat, upstream):
     assert len(answers) == 40
     assert all(a["content"] == text(20) and a["state"] == "complete" for a in answers.values())
     assert len({a["id"] for a in answers.values()}) == 40
+
+
+# ---- databases ----
+
+@pytest.fixture(params=["mariadb", "postgres"])
+def database(request):
+    made = Database(request.param)
+    yield made
+    made.end()
+
+
+async def test_a_database_that_goes_away_in_the_middle(chat, upstream, database):
+    server = chat("gate?n=6", f"store: '{database.url}'")
+    page = await open_page(server)
+    await page.say("chat:send", message="a")
+    upstream.release(2)
+    heard = await page.until("chat:streaming")
+    database("stop")
+    upstream.release(1)
+    until(lambda: json.loads(server.get("/api/health")[2])["database"] == "error")
+    upstream.release(3)
+    heard += await page.answer()
+    assert chunks(heard) == heard[-1]["data"]["content"] == text(6)
+    await page.say("chat:send", message="b")  # nothing is asked that could not be kept
+    [refused] = await page.until("error")
+    assert refused["data"]["message"].startswith("Erro ao processar mensagem: Error: ")
+    assert upstream.calls == 1
+    assert server.post("/api/chat", {"message": "c"})[0] == 503
+    late = await Reader(stored=False).join(server, "chat:1")
+    assert late.last()["state"] == "complete" and late.last()["content"] == text(6)
+    database("start")
+    until(lambda: server.get("/healthz/ready")[0] == 200)
+    until(lambda: [m["state"] for m in messages(server, 1)] == ["complete", "complete"])
+    assert messages(server, 1)[1]["content"] == text(6)
+    await late.read(lambda r: r.offsets)  # and it gets its place in the history
+    server.stop()
+    server.start()
+    assert [m["content"] for m in await history(server)] == ["a", text(6)]
+    kept = api(server, "/api/history", {"channel": "chat:1", "limit": 9})["result"]["publications"]
+    assert [p["data"]["content"] for p in kept] == ["a", text(6)]
+
+
+async def test_conversations_on_every_database(chat, upstream, database):
+    server = chat("words?n=5", f"store: '{database.url}'")
+    page = await open_page(server)
+    await page.say("chat:send", message="Olá 😀")
+    frames = await page.answer()
+    assert frames[-1]["data"]["content"] == text(5)
+    upstream.script = "gate?n=5"
+    api(server, "/api/chat", {"message": "b"}, 202)
+    upstream.release(3)
+    wait_for_text(server, 1, text(3))
+    server.kill()
+    server.start()
+    until(lambda: messages(server, 1)[3]["state"] == "failed")
+    got = api(server, "/api/chat/conversations/1/messages?limit=3")
+    assert got["has_more"] and [m["content"] for m in got["messages"]] == [text(5), "b", text(3)]
+    assert [m["content"] for m in await history(server)] == ["Olá 😀", text(5), "b", text(3)]

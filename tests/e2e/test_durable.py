@@ -1,13 +1,17 @@
 """Durable channels: what was acknowledged is there after a crash, and a database that is away stops
 nothing else.
 
-RECADO_KILL_ROUNDS says how often the program is killed under load (20).
+RECADO_KILL_ROUNDS says how often the program is killed under load (100, and a twentieth of it with
+each of the database servers).
 """
 
+import asyncio
 import contextlib
 import http.client
 import json
 import os
+import re
+import socket
 import sqlite3
 import subprocess
 import threading
@@ -19,7 +23,7 @@ from servers import ROOT, environment
 
 JS_FOLDER = ROOT / "tests" / "e2e" / "js"
 WITH_DATABASE = ROOT / "tests" / "battery" / "with-database"
-KILL_ROUNDS = int(os.environ.get("RECADO_KILL_ROUNDS", 20))
+KILL_ROUNDS = int(os.environ.get("RECADO_KILL_ROUNDS", 100))
 KEPT = "namespaces:\n  kept: {durable: true, history: 1000000, history_bytes: 0, ttl: 0}\n" \
        "  swift: {durable: true, history: 1000000, history_bytes: 0, ttl: 0, ack: memory}\n"
 NOT_STORED = 120
@@ -211,7 +215,7 @@ def test_a_restart_keeps_history_offset_and_epoch(start_recado, any_store):
 def test_killed_under_load(start_recado, any_store):
     recado = start_recado(any_store)
     load = Load(recado)
-    rounds = KILL_ROUNDS if "store:" not in any_store else max(3, KILL_ROUNDS // 5)
+    rounds = KILL_ROUNDS if "store:" not in any_store else max(3, KILL_ROUNDS // 20)
     for _ in range(rounds):
         load.more(400)
         recado.kill()
@@ -254,7 +258,6 @@ def test_centrifuge_js_recovers_after_restarts(start_recado):
 
 def test_who_was_away_for_long_recovers_in_pieces(start_recado):
     """Far more than memory holds, and more than one answer holds; the others notice nothing."""
-    import asyncio
     import websockets
 
     recado = start_recado(KEPT)
@@ -454,6 +457,136 @@ def test_a_quiet_stream_is_recovered_over_many_crashes(start_recado):
         assert not resume(recado, "kept:quiet", dict(place, offset=4))[0] or place is places[-1]
 
 
+# ---- many who come back, and one who is slow ----
+
+END = "this is the last one"
+
+
+async def resume_until_the_end(recado, ask, gate, subscribed):
+    """Every offset that a client is given."""
+    import websockets
+
+    offsets, ended = [], False
+    async with websockets.connect(recado.ws_url, max_size=None, open_timeout=120) as ws:
+        await ws.send('{"id":1,"connect":{}}')
+        await ws.recv()
+        await gate.wait()
+        await ws.send(json.dumps({"id": 2, "subscribe": ask | {"recover": True}}))
+        while not ended:
+            for line in (await asyncio.wait_for(ws.recv(), 120)).splitlines():
+                said = json.loads(line)
+                if said == {}:
+                    await ws.send("{}")
+                assert "error" not in said, said
+                pubs = said.get("subscribe", {}).get("publications", [])
+                pubs += [said["push"]["pub"]] if "pub" in said.get("push", {}) else []
+                offsets += [p["offset"] for p in pubs]
+                ended = ended or any(p["data"] == END for p in pubs)
+                if "subscribe" in said:
+                    assert said["subscribe"]["recovered"], said
+                    subscribed.append(1)
+    return offsets
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("restarted", [False, True], ids=["memory", "store"])
+def test_a_thousand_resume_while_others_publish(start_recado, restarted):
+    """Each is given every event once, in order: what it missed, and what comes meanwhile."""
+    clients, missed = 1000, 200
+    recado = start_recado(KEPT + "websocket: {connections_max: 2000}\n")
+    epoch = [publish(recado, "kept:crowd", n) for n in range(missed)][-1]["epoch"]
+    if restarted:
+        recado.stop()
+        recado.start()
+
+    async def crowd():
+        gate, subscribed = asyncio.Event(), []
+
+        def publish_on():
+            while len(subscribed) < clients:
+                publish(recado, "kept:crowd", len(subscribed))
+            return publish(recado, "kept:crowd", END)["offset"]
+
+        tasks = [asyncio.create_task(resume_until_the_end(
+            recado, {"channel": "kept:crowd", "epoch": epoch, "offset": n % missed}, gate, subscribed))
+            for n in range(clients)]
+        publishing = asyncio.create_task(asyncio.to_thread(publish_on))
+        gate.set()
+        return await asyncio.gather(publishing, *tasks)
+
+    last, *given = asyncio.run(crowd())
+    assert last > missed + 1
+    for n, offsets in enumerate(given):
+        assert offsets == list(range(n % missed + 1, last + 1)), n
+
+
+def metric(recado, name):
+    for line in recado.get("/metrics")[2].decode().splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[1])
+    raise AssertionError(f"no {name}")
+
+
+class SlowReader:
+    """A client that reads what it is told to, and not a byte more."""
+
+    def __init__(self, recado, channel):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.socket.settimeout(60)
+        self.socket.connect(("127.0.0.1", recado.port))
+        self.text = b""
+        self.socket.sendall(b"GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\n"
+                            b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                            b"Sec-WebSocket-Version: 13\r\n"
+                            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        self.read_until(b"\r\n\r\n")
+        self.send(b'{"id":1,"connect":{}}')
+        self.read_until(b'"connect"')
+        self.send(b'{"id":2,"subscribe":{"channel":"%s"}}' % channel.encode())
+        self.read_until(b'"subscribe"')
+
+    def send(self, text):
+        self.socket.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+
+    def read(self):
+        data = self.socket.recv(1 << 20)
+        assert data, "it was closed"
+        self.text += data
+
+    def read_until(self, text):
+        while text not in self.text:
+            self.read()
+        self.text = self.text[self.text.index(text) + len(text):]
+
+    def offsets(self, last):
+        """Of all that comes, up to this one."""
+        given = []
+        while not given or given[-1] < last:
+            self.read()
+            end = self.text.rfind(b"}") + 1
+            given += [int(n) for n in re.findall(rb'"offset":(\d+)}', self.text[:end])]
+            self.text = self.text[end:]
+        return given
+
+
+@pytest.mark.timeout(300)
+def test_who_reads_slowly_is_not_cut_off(start_recado):
+    """It misses far more than the log, memory and the sockets hold, and gets it all from the store."""
+    total, pad = 12000, "x" * 1500
+    recado = start_recado(KEPT + "hub: {feed_max: 1MiB}\nwebsocket: {ping_interval: 1h}\n")
+    slow = SlowReader(recado, "kept:slow")
+    for _ in range(0, total, 500):  # and meanwhile it reads nothing
+        commands = [{"publish": {"channel": "kept:slow", "data": pad}} for _ in range(500)]
+        replies = json.loads(recado.post("/api/batch", {"commands": commands})[2])["replies"]
+        assert not [reply for reply in replies if "error" in reply]
+    assert slow.offsets(total) == list(range(1, total + 1))
+    assert metric(recado, "recado_store_reads_total") > 0
+    publish(recado, "kept:slow", "still there")
+    assert slow.offsets(total + 1) == [total + 1]
+    slow.socket.close()
+
+
 # ---- databases that go away ----
 
 
@@ -562,16 +695,50 @@ def test_a_damaged_file_is_left_alone(start_recado):
     recado.stop()
     file = recado.data / "recado.db"
     whole = file.read_bytes()
-    for damaged in (b"this is no database\n" * 500, whole[:100] + os.urandom(8000) + whole[8100:]):
+    for damaged in (b"this is no database\n" * 500, whole[:100] + os.urandom(8000) + whole[8100:],
+                    whole[:len(whole) // 2], whole[:len(whole) - 1], whole[:50]):
         file.write_bytes(damaged)
         recado.start(wait=False)
         assert recado.wait_exit() == 1
-        assert "recado.db" in recado.log and "left as it is" in recado.log
+        assert "store: " in recado.log and "left as it is" in recado.log
         assert file.read_bytes() == damaged
         recado.process = None
     file.write_bytes(whole)
     recado.start()
     assert len(whole_history(recado, "kept:0")[0]) == 1
+
+
+def test_a_damaged_page_is_found(start_recado):
+    """In the middle of the events, where nothing looks before somebody wants them."""
+    recado = start_recado(KEPT)
+    for n in range(40):
+        publish(recado, "kept:0", {"n": n, "pad": f"{n:04d}" * 5000})
+    recado.stop()
+    file = recado.data / "recado.db"
+    whole = file.read_bytes()
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+        page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'recado_chunks'").fetchone()[0]
+    at = (page - 1) * size
+    damaged = whole[:at + 3] + b"\xff" * 64 + whole[at + 67:]
+    file.write_bytes(damaged)
+    checked = recado.run("store", "check", "--data", recado.data)
+    assert checked.returncode == 1 and checked.stderr
+    recado.start(wait=False)
+    assert recado.wait_exit() == 1
+    assert "store: " in recado.log and "left as it is" in recado.log
+    recado.process = None
+    assert file.read_bytes() == damaged
+
+    at = whole.index(b"0020" * 1000) // size * size  # a page that holds a part of one event
+    damaged = whole[:at] + b"\xff" * 4 + whole[at + 4:]
+    file.write_bytes(damaged)
+    assert recado.run("store", "check", "--data", recado.data).returncode == 1
+    recado.start(wait=False)
+    assert recado.wait_exit() == 1
+    assert "left as it is" in recado.log
+    recado.process = None
+    assert file.read_bytes() == damaged
 
 
 def test_a_newer_database_is_refused(start_recado):

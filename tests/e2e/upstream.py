@@ -238,10 +238,14 @@ class Answer:
 
     async def give(self):
         path = self.request.path
-        if path.endswith("/models"):
-            return await self.whole(200, {"object": "list", "data": [
-                {"id": m, "object": "model", "created": 1700000000, "owned_by": "tests"}
-                for m in ("llama-3.2-3b-instruct", "words", "echo")]})
+        if path.startswith("/v1/models"):
+            models = [{"id": m, "object": "model", "created": 1700000000, "owned_by": "tests"}
+                      for m in ("llama-3.2-3b-instruct", "org/words", "echo")]
+            named = [m for m in models if urllib.parse.unquote(path) == f"/v1/models/{m['id']}"]
+            if named or path == "/v1/models":
+                return await self.whole(200, named[0] if named else {"object": "list",
+                                                                     "data": models})
+            return await self.whole(404, {"error": {"message": "no such model"}})
         name = self.script.name
         if name == "fail":
             return await self.fail()

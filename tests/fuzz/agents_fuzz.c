@@ -1,6 +1,6 @@
 // links: dialect
-/* What a page of agents says, and what it is told: any bytes. A message is a ping or it is not, and
- * a publication of any type comes out as one JSON object. */
+/* What a page of agents says, and what it is told: any bytes. A message is a command or it is not,
+ * what it carries is JSON, and a publication of any type comes out as one JSON object. */
 #include "fuzz.h"
 
 #include "base/json.h"
@@ -12,8 +12,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
-    if (agents_is_ping(text))
+    struct agents_command c = agents_read(text);
+    if (c.verb != AGENTS_OTHER)
         MUST(json_valid(text));
+    if (c.data.n > 0)
+        MUST(json_valid(c.data) && c.data.p[0] == '{');
+    if (c.permission.n > 0)
+        MUST(json_valid(c.permission));
     struct str type = str_cut(&text, '\n');
     if (!json_valid(text))
         text = STR_NONE;

@@ -20,6 +20,10 @@ static void read_text(struct str text)
         return;
     }
     MUST(json_valid(text));
+    int64_t n;
+    if (orq_number_read(c.conversation_id, 1, &n) || orq_number_read(c.limit, 50, &n))
+        MUST(n > 0);
+    MUST(c.message.n == 0 || json_valid(c.message));
     if (c.task_id.n == 0)
         return;
     MUST(c.task_id.p >= text.p && c.task_id.p + c.task_id.n <= text.p + text.n);

@@ -1,7 +1,8 @@
 // agents.mjs page URL ORG USER [MS]: does what the application's page does, on the socket of Node's
 // `ws`: joins the ids to the address without encoding them, hands (type, data) to its handlers,
 // pings with JSON, reconnects after every close that it did not ask for (MS x 1.5^n, 10 attempts).
-// Prints one JSON line an event; takes the lines `ping` and `disconnect`.
+// Prints one JSON line an event; takes the lines `ping`, `disconnect`, `approve ID`
+// and `deny ID`.
 //
 // agents.mjs stress URL CLIENTS ORGS: so many clients over so many organizations, each a user of its
 // own. Prints "open" when all are welcomed; a line N says how many events each is to get; prints
@@ -41,6 +42,9 @@ function page(org, user, firstMs = 3000) {
   lines.on("line", (line) => {
     if (line === "ping")
       socket.send(JSON.stringify({ type: "ping", data: {}, timestamp: new Date().toISOString() }));
+    const [verb, permissionId] = line.split(" ");
+    if (verb === "approve" || verb === "deny")
+      socket.send(JSON.stringify({ type: `permission:${verb}`, data: { permissionId } }));
     if (line === "disconnect") {
       byHand = true;
       socket.close(1000, "Client disconnect");

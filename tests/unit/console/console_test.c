@@ -113,7 +113,7 @@ static void only_hashed_names_are_immutable(void **state)
     (void)state;
     for (size_t i = 0; i < console_assets.count; i++) {
         const struct asset *a = &console_assets.assets[i];
-        assert_int_equal(a->immutable, str_starts(str_from(a->path), STR("/assets/console-")));
+        assert_int_equal(a->immutable, str_starts(str_from(a->path), STR("/assets/")));
     }
 }
 

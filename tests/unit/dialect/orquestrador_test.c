@@ -333,6 +333,48 @@ static void events_fit_their_room(void **state)
     }
 }
 
+static void what_is_false_is_left_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *raw;
+        int64_t number; // 0: none
+    } numbers[] = {
+        {"", 50},    {"null", 50}, {"0", 50}, {"false", 50}, {"\"\"", 50},  {"7", 7},
+        {"7.0", 7},  {"7e0", 7},   {"-1", 0}, {"1.5", 0},    {"\"7\"", 7},  {"\"x\"", 0},
+        {"true", 0}, {"[7]", 0},   {"{}", 0}, {"1e300", 0},  {"\"0\"", 50}, {"\"", 0},
+    };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        int64_t n = 0;
+        struct str raw = exact(str_from(numbers[i].raw));
+        bool ok = orq_number_read(raw, 50, &n);
+        if (ok != (numbers[i].number > 0) || (ok && n != numbers[i].number))
+            fail_msg("%s: %d %lld", numbers[i].raw, ok, (long long)n);
+        drop(raw);
+    }
+}
+
+static void chat_is_read_and_written(void **state)
+{
+    (void)state;
+    char at[256];
+    struct buf b = buf_on(at, sizeof(at));
+    struct orq_command c;
+    assert_true(orq_command_read(STR("{\"type\":\"chat:send\",\"data\":{\"message\":\"a\","
+                                     "\"conversationId\":2,\"limit\":3,\"x\":{}}}"),
+                                 &c));
+    assert_true(c.verb == ORQ_CHAT_SEND && c.no_data == NULL);
+    assert_true(str_eq(c.message, STR("\"a\"")) && str_eq(c.conversation_id, STR("2")) &&
+                str_eq(c.limit, STR("3")));
+    assert_true(orq_command_read(STR("{\"type\":\"chat:cancel\"}"), &c));
+    assert_true(c.verb == ORQ_CHAT_CANCEL && c.no_data != NULL);
+    assert_true(orq_chunk_write(&b, STR("\"\n"), false) && orq_chunk_write(&b, STR_NONE, true));
+    assert_true(
+        str_eq(buf_str(&b),
+               STR("{\"type\":\"chat:streaming\",\"data\":{\"chunk\":\"\\\"\\n\",\"done\":false}}"
+                   "{\"type\":\"chat:streaming\",\"data\":{\"chunk\":\"\",\"done\":true}}")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +386,8 @@ int main(void)
         cmocka_unit_test(a_task_is_its_number),
         cmocka_unit_test(bytes_become_text),
         cmocka_unit_test(events_fit_their_room),
+        cmocka_unit_test(what_is_false_is_left_out),
+        cmocka_unit_test(chat_is_read_and_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

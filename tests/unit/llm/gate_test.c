@@ -264,10 +264,11 @@ static void *member_run(void *arg)
 static void never_more_inside_than_allowed(void **state)
 {
     struct crowd c = {0};
-    struct member members[THREADS] = {0};
+    struct member *members = calloc(THREADS, sizeof(*members));
     pthread_t threads[THREADS];
     uint32_t inside, waiting;
     (void)state;
+    assert_non_null(members);
     gate_init(&c.gate, INSIDE_MAX, THREADS * 4);
     for (int i = 0; i < THREADS; i++) {
         members[i].crowd = &c;
@@ -284,6 +285,7 @@ static void never_more_inside_than_allowed(void **state)
     assert_int_equal(inside + waiting, 0);
     for (int i = 0; i < THREADS; i++)
         loop_destroy(&members[i].loop);
+    free(members);
     gate_fini(&c.gate);
 }
 
