@@ -125,12 +125,12 @@ async def test_stop_keeps_what_was_said(chat, upstream, open_console):
     upstream.release(2)
     await expect(answers(page).locator(".markdown")).to_contain_text("1 mundo,")
     await page.get_by_role("button", name="Stop").click()
-    await expect(page.get_by_text("Stopped. What was said is kept.")).to_be_visible()
+    await expect(answers(page).get_by_text("Stopped. What was said is kept.")).to_be_visible()
     await expect(answers(page)).to_have_attribute("data-state", "cancelled")
     await expect(composer(page)).to_be_focused()
     await page.reload()
     await expect(answers(page).locator(".markdown")).to_have_text(re.compile("0Olá1 mundo,"))
-    await expect(page.get_by_text("Stopped. What was said is kept.")).to_be_visible()
+    await expect(answers(page).get_by_text("Stopped. What was said is kept.")).to_be_visible()
 
 
 async def test_answer_is_markdown_and_never_markup(chat, open_console):

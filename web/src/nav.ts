@@ -41,6 +41,11 @@ export class Navigation {
         this.button.focus();
       });
     }
+    this.node.addEventListener('focusout', ({ relatedTarget }) => {
+      if (relatedTarget instanceof Node && !this.node.contains(relatedTarget) && relatedTarget !== this.button) {
+        this.open(false);
+      }
+    });
   }
 
   // Marks the page of the route, and says its name.
@@ -76,6 +81,7 @@ export class Navigation {
   private open(on: boolean): void {
     this.button.setAttribute('aria-expanded', String(on));
     this.node.classList.toggle('open', on);
+    if (on) this.node.querySelector<HTMLElement>('[aria-current], a')?.focus();
   }
 
   private badge(): HTMLElement {

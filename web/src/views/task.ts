@@ -73,6 +73,13 @@ export function taskView(ctx: Context, id: string): View {
     ];
   }
 
+  // There is nothing more to be asked of it.
+  function leave(): void {
+    poll.stop();
+    soon.stop();
+    ctx.go(routeTo('tasks'));
+  }
+
   let taskId = Number(id);
   const poll = new Poll(async () => {
     try {
@@ -86,7 +93,12 @@ export function taskView(ctx: Context, id: string): View {
     }
   }, EVERY_MS);
   const soon = throttle(() => poll.now(), LIVE_EVERY_MS);
-  const unwatch = ctx.live.watch(`task:${id}`, { event: soon });
+  const unwatch = ctx.live.watch(`task:${id}`, {
+    event: (_, data) => {
+      if ((data as { deleted?: unknown } | null)?.deleted === true) leave();
+      else soon();
+    },
+  });
   add.addEventListener('submit', (e) => {
     e.preventDefault();
     const name = fresh.value.trim();
@@ -100,7 +112,12 @@ export function taskView(ctx: Context, id: string): View {
   });
   remove.addEventListener('click', () => void (async () => {
     if (!(await ask(t('deleteTaskAsk', { title: title.textContent ?? '' }), t('delete')))) return;
-    if (await tried(tasks.deleteTask(taskId))) ctx.go(routeTo('tasks'));
+    try {
+      await tasks.deleteTask(taskId);
+      leave();
+    } catch (error) {
+      outcome.textContent = ctx.failure(error);
+    }
   })());
   return {
     node: h('div', { class: 'page' },
