@@ -33,7 +33,7 @@ const TITLE_MAX = 60;
 
 // What a conversation without a title is called: its first line.
 export function titleOf(message: string): string {
-  const line = message.trim().split('\n')[0]?.trim() ?? '';
+  const line = message.trim().split('\n')[0]?.replace(/^[#>*\s-]+/, '').trim() ?? '';
   if (line.length <= TITLE_MAX) return line;
   const cut = line.slice(0, TITLE_MAX);
   const space = cut.lastIndexOf(' ');

@@ -68,6 +68,7 @@ describe('messages', () => {
 
   it('give a conversation its title', () => {
     expect(titleOf('  Olá\nmundo ')).toBe('Olá');
+    expect(titleOf('## Plano\n')).toBe('Plano');
     expect(titleOf('word '.repeat(30))).toBe(`${'word '.repeat(12).trim()}…`);
     expect(titleOf('x'.repeat(100))).toBe(`${'x'.repeat(60)}…`);
   });
