@@ -82,8 +82,9 @@ export class App {
   }
 
   start(): void {
-    this.frameUp();
-    if (location.hash === '#/publish') this.focusPublish();
+    void this.frameUp().then(() => {
+      if (location.hash === '#/publish') this.focusPublish();
+    });
     const poll = new Poll(async () => {
       await this.read();
       if (!this.locked && !this.ctx.live.started) this.ctx.live.start(splitChannels(this.ctx.follow));
@@ -159,7 +160,7 @@ export class App {
     this.completion.replaceChildren(...names.map((name) => h('option', { value: name })));
   }
 
-  private frameUp(): void {
+  private frameUp(): Promise<void> {
     const skip = h('a', { href: '#main', class: 'skip' }, t('skip'));
     skip.addEventListener('click', (e) => {
       e.preventDefault();
@@ -176,7 +177,7 @@ export class App {
     this.drawState();
     this.page = '';
     this.waiting?.now();
-    void this.route(false);
+    return this.route(false);
   }
 
   private accessButton(): HTMLElement {
@@ -212,7 +213,7 @@ export class App {
     }, next === 'en' ? 'EN' : 'PT');
     button.addEventListener('click', () => {
       setLang(next);
-      this.frameUp();
+      void this.frameUp();
       this.header.querySelector<HTMLElement>('[name=language]')?.focus();
     });
     return button;

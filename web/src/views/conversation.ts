@@ -98,9 +98,12 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     catchUp();
   }
 
-  // Without the live channel the stored text is asked for, as long as one is being written.
+  // The stored text is asked for as long as one is being written of which the live channel says nothing:
+  // it cannot be had, or its last word came just before we listened.
   function catchUp(): void {
-    if (id === null || gone || catching !== 0 || !thread.streaming || ctx.live.isLive(`chat:${id}`)) return;
+    const writing = thread.streaming;
+    if (id === null || gone || catching !== 0 || !writing) return;
+    if (ctx.live.isLive(`chat:${id}`) && writing.seq !== null) return;
     catching = window.setTimeout(() => {
       catching = 0;
       void load().then(catchUp);

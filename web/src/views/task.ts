@@ -106,7 +106,7 @@ export function taskView(ctx: Context, id: string): View {
     node: h('div', { class: 'page' },
       h('header', { class: 'page-head' }, h('a', { href: routeTo('tasks'), class: 'back' }, `← ${t('tasks')}`), title,
         h('div', { class: 'buttons' }, remove)), outcome, place.node,
-      h('section', { class: 'card page', 'aria-label': t('newSubtask') }, add)),
+      h('div', { class: 'card page' }, add)),
     destroy: () => {
       poll.stop();
       soon.stop();
