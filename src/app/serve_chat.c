@@ -3,7 +3,6 @@
  */
 #include "app/server.h"
 
-#include "base/must.h"
 #include "chat/chat.h"
 
 static void put_figures(void *ctx, struct buf *b)
@@ -35,8 +34,7 @@ static bool chat_service_make(struct server *s, struct buf *ret_why)
                               });
     if (s->api.chat == NULL)
         return false;
-    MUST(s->figures.more_count < METRICS_MORE_MAX);
-    s->figures.more[s->figures.more_count++] = (struct metrics_more){put_figures, s->api.chat};
+    metrics_add(&s->figures, put_figures, s->api.chat);
     return true;
 }
 

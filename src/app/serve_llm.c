@@ -5,7 +5,6 @@
 #include "app/server.h"
 
 #include "api/openai.h"
-#include "base/must.h"
 #include "llm/llm.h"
 #include "metrics/metrics.h"
 
@@ -60,8 +59,7 @@ static bool make(struct server *s, struct buf *ret_why)
     s->api.llm = s->llm;
     if (s->llm == NULL)
         return true;
-    MUST(s->figures.more_count < METRICS_MORE_MAX);
-    s->figures.more[s->figures.more_count++] = (struct metrics_more){put_figures, s->llm};
+    metrics_add(&s->figures, put_figures, s->llm);
     return true;
 }
 

@@ -51,6 +51,17 @@ static void heard(void *ctx, enum log_level level, int64_t time_ms, struct str t
             .level = names[level], .source = STR("recado"), .message = text, .time_ms = time_ms});
 }
 
+static void put_figures(void *ctx, struct buf *page)
+{
+    struct logbook_stats st;
+    logbook_read_stats(ctx, &st);
+    metrics_put_counter(page, "recado_logs_lines_total", "Log lines, posted ones and Recado's own.",
+                        st.lines);
+    metrics_put_counter(page, "recado_logs_dropped_total",
+                        "Log lines that were not told: too many waited.", st.dropped);
+    metrics_put_gauge(page, "recado_logs_kept", "Log lines that can be asked for.", st.kept);
+}
+
 static bool make(struct server *s, struct buf *ret_why)
 {
     struct logging *g = calloc(1, sizeof(*g));
@@ -68,6 +79,8 @@ static bool make(struct server *s, struct buf *ret_why)
         .ctx = g,
     });
     s->api.logbook = g->book;
+    if (g->book != NULL)
+        metrics_add(&s->figures, put_figures, g->book);
     return g->book != NULL;
 }
 

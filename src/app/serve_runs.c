@@ -48,10 +48,10 @@ static bool make(struct server *s, struct buf *ret_why)
                                                        .queue_bytes_max = QUEUE_BYTES_MAX,
                                                        .publish = publish,
                                                        .ctx = s});
-    if (s->ledger == NULL || s->figures.more_count == METRICS_MORE_MAX)
+    if (s->ledger == NULL)
         return false;
     s->api.ledger = s->ledger;
-    s->figures.more[s->figures.more_count++] = (struct metrics_more){show, s->ledger};
+    metrics_add(&s->figures, show, s->ledger);
     return true;
 }
 

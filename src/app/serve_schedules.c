@@ -248,6 +248,19 @@ static void load_done(void *ctx, bool ok)
     g->load_ok = ok;
 }
 
+static void put_figures(void *ctx, struct buf *page)
+{
+    struct schedule_stats st;
+    schedules_read_stats(ctx, &st);
+    metrics_put_gauge(page, "recado_schedules", "Schedules.", st.schedules);
+    metrics_put_gauge(page, "recado_schedules_running", "Schedules that run now.", st.running);
+    metrics_put_counter(page, "recado_schedules_runs_total", "Runs of schedules.", st.runs);
+    metrics_put_counter(page, "recado_schedules_errors_total", "Runs that ended in an error.",
+                        st.errors);
+    metrics_put_counter(page, "recado_schedules_skipped_total",
+                        "Due times that met a run still under way.", st.skipped);
+}
+
 static bool make(struct server *s, struct buf *ret_why)
 {
     struct scheduling *g = calloc(1, sizeof(*g));
@@ -263,6 +276,8 @@ static bool make(struct server *s, struct buf *ret_why)
                                                                .publish = publish,
                                                                .ctx = g});
     s->api.schedules = g->schedules;
+    if (g->schedules != NULL)
+        metrics_add(&s->figures, put_figures, g->schedules);
     return g->schedules != NULL;
 }
 

@@ -6,6 +6,8 @@
  */
 #include "metrics/metrics.h"
 
+#include "base/must.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +48,12 @@ void metrics_put_head(struct buf *b, const char *name, const char *type, const c
 static void put_u64(struct buf *b, const char *name, uint64_t v)
 {
     buf_add_format(b, "%s %llu\n", name, (unsigned long long)v);
+}
+
+void metrics_add(struct metrics_source *source, void (*put)(void *ctx, struct buf *page), void *ctx)
+{
+    MUST(source->more_count < METRICS_MORE_MAX);
+    source->more[source->more_count++] = (struct metrics_more){put, ctx};
 }
 
 void metrics_put_counter(struct buf *b, const char *name, const char *help, uint64_t v)

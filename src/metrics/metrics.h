@@ -40,6 +40,9 @@ struct metrics_source {
     unsigned more_count;
 };
 
+/* Before the loops run. */
+void metrics_add(struct metrics_source *source, void (*put)(void *ctx, struct buf *page),
+                 void *ctx);
 /* Lines of the page, for those. */
 void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v);
 void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v);

@@ -99,7 +99,8 @@ static enum sql_result connect_now(struct mariadb *m)
     // "localhost" would mean a socket file, whatever the port.
     const char *host = strcmp(a->host, "localhost") == 0 ? "127.0.0.1" : a->host;
     if (mysql_real_connect(m->conn, host, a->user, a->password, a->database,
-                           a->port > 0 ? a->port : 3306, NULL, CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) != NULL)
+                           a->port > 0 ? a->port : 3306, NULL,
+                           CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) != NULL)
         return SQL_OK;
     enum sql_result r = conn_result(m);
     disconnect(m);

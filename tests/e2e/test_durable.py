@@ -7,6 +7,7 @@ each of the database servers).
 
 import asyncio
 import contextlib
+import glob
 import http.client
 import json
 import os
@@ -762,6 +763,64 @@ def test_two_servers_on_one_database(start_recado, any_store):
     assert "another Recado" in other.log
     other.process = None
     assert not is_refused(recado)
+
+
+def test_an_idle_server_notices_that_its_database_is_gone(start_recado, database):
+    recado = start_recado(f"store: '{database.url}'\n{KEPT}")
+    assert recado.get("/healthz/ready")[0] == 200
+    for word in ("stop", "kill"):
+        database(word)
+        until("not ready", lambda: recado.get("/healthz/ready")[0] == 503)
+        database("start")
+        until("ready again", lambda: recado.get("/healthz/ready")[0] == 200)
+
+
+# ---- clocks that are set ----
+
+
+@pytest.mark.release
+@pytest.mark.timeout(120)
+def test_the_clock_is_set(start_recado, tmp_path, monkeypatch):
+    """By an hour and more, ahead and back: order, offsets and recovery do not look at it."""
+    library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
+    if library is None:
+        pytest.skip("faketime is not installed")
+    clock = tmp_path / "clock"
+    for name, value in {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(clock),
+                        "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                        "FAKETIME_XRESET": "1"}.items():
+        monkeypatch.setenv(name, value)
+    clock.write_text("+0s")
+    recado = start_recado(KEPT.replace("ttl: 0}", "ttl: 2h}"))
+    monkeypatch.delenv("LD_PRELOAD")  # the other programs of this test
+
+    def event_time():
+        ask = {"channel": "kept:clock", "limit": 1, "reverse": True}
+        return result_of(recado.post("/api/history", ask))["publications"][0]["time"]
+
+    with native(recado) as ws:
+        subscribe(ws, "kept:clock")
+        times, last = [], 0
+        for setting in ("+0s", "+3600s", "-3600s", "-86400s", "+0s"):
+            clock.write_text(setting)
+            for n in range(20):
+                at = publish(recado, "kept:clock", setting)
+                last += 1
+                assert at["offset"] == last
+            times.append(event_time())
+        assert times[1] > times[0] > times[2] > times[3], times  # it was set indeed
+        assert [p["offset"] for p in heard(ws, last)] == list(range(1, last + 1))
+        # What is old by the clock is no gap in the middle: from some event on, all are there.
+        events, position = whole_history(recado, "kept:clock")
+        assert list(events) == list(range(min(events), last + 1)) and position["offset"] == last
+        recovered, missed, now = resume(recado, "kept:clock", dict(position, offset=last - 5))
+        assert recovered and list(missed) == list(range(last - 4, last + 1))
+        assert now == position
+        clock.write_text("+10800s")  # all of it is too old now
+        assert publish(recado, "kept:clock", "new")["offset"] == last + 1
+        until("the old ones are gone", lambda: list(whole_history(recado, "kept:clock")[0]) == [last + 1])
+        assert not resume(recado, "kept:clock", dict(position, offset=1))[0]
+        assert resume(recado, "kept:clock", position)[:2] == (True, {last + 1: "new"})
 
 
 # ---- acknowledgements ----
