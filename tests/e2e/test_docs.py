@@ -9,7 +9,7 @@ import pytest
 from servers import ROOT, environment
 
 PAGES = sorted([*(ROOT / "docs" / "dialects").glob("*.md"), ROOT / "docs" / "migrate.md",
-                ROOT / "docs" / "chat.md", ROOT / "docs" / "tasks.md",
+                ROOT / "docs" / "chat.md", ROOT / "docs" / "models.md", ROOT / "docs" / "tasks.md",
                 ROOT / "docs" / "approvals.md"])
 KEY = "0123456789abcdef0123456789abcdef"
 

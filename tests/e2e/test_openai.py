@@ -8,6 +8,8 @@ import http.client
 import json
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import jwt
@@ -15,6 +17,7 @@ import openai
 import pytest
 
 from hostile import until
+from servers import ROOT, environment
 from upstream import Upstream, text, tokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -127,6 +130,15 @@ def test_completions_embeddings_and_models(server, upstream):
     assert client.models.retrieve("org/words").id == "org/words"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("none")
+
+
+def test_the_page_about_models_is_true(server, upstream):
+    page = (ROOT / "docs" / "models.md").read_text()
+    [program] = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    done = subprocess.run([sys.executable, "-c", program.replace("127.0.0.1:8000", server.address)],
+                          env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout == text(8), done.stderr
+    assert [m["content"] for m in history(server, "answer:42")] == [text(8)]
 
 
 def test_no_path_leads_out_of_v1(server, upstream):
