@@ -29,8 +29,10 @@ static bool fail(struct completion *c, enum llm_failure f)
 /* As much of a text as fits, cut between two characters and without control characters. */
 static void add_words(struct buf *why, struct str text)
 {
+    if (text.n == 0)
+        return;
     const char *p = text.p, *end = text.p + text.n;
-    while (text.n > 0 && p < end) {
+    while (p < end) {
         size_t n = utf8_sequence(p, end);
         bool plain = n > 1 || (n == 1 && (unsigned char)*p >= 32 && *p != 127);
         struct str one = plain ? (struct str){p, n} : STR(" ");

@@ -60,8 +60,8 @@ static bool take_line(struct event_reader *r, struct str line)
 /* The line that ends here: its begin may have come with earlier pieces. */
 static bool end_line(struct event_reader *r, struct str end)
 {
-    if (r->line.len == 0)
-        return take_line(r, end);
+    if (r->line.len == 0) // the limit is the same for a line that was not cut
+        return end.n <= r->line.max && take_line(r, end);
     bool ok = buf_add(&r->line, end) && take_line(r, buf_str(&r->line));
     buf_clear(&r->line);
     return ok;

@@ -133,6 +133,10 @@ static void refuses_an_event_over_the_limit(void **state)
     for (int i = 0; i < 7; i++) // short lines that are too long together
         assert_int_equal(event_reader_feed(&r.reader, STR("data: 0123456789\n")), i < 5);
     assert_int_equal(told.len, 0);
+    begin(&r);
+    memset(wire, 'x', sizeof(wire)); // nor does it matter what the line would have been
+    wire[EVENT_MAX + 1] = '\n';
+    assert_false(event_reader_feed(&r.reader, (struct str){wire, EVENT_MAX + 2}));
     event_reader_fini(&r.reader);
     buf_fini(&told);
 }
