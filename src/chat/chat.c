@@ -103,12 +103,12 @@ void chat_open_remove(struct chat *c)
 static bool wait_for_none(struct chat *c, int seconds)
 {
     struct timespec until;
-    int failed = 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
+    uint64_t until_ns = (uint64_t)until.tv_sec * 1000000000 + (uint64_t)until.tv_nsec;
     pthread_mutex_lock(&c->lock);
-    while (c->open > 0 && failed == 0)
-        failed = pthread_cond_timedwait(&c->settled, &c->lock, &until);
+    while (c->open > 0 && clock_mono_ns() < until_ns) // a clock that is set may wake it early
+        pthread_cond_timedwait(&c->settled, &c->lock, &until);
     bool none = c->open == 0;
     pthread_mutex_unlock(&c->lock);
     return none;

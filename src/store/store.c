@@ -51,9 +51,10 @@ void store_append(struct store *s, struct store_append *a)
 
 void store_do(struct store *s, struct store_job *j)
 {
+    bool reads = j->reads; // it may be answered and gone before this returns
     pthread_mutex_lock(&s->lock);
     bool stopping = s->stopping;
-    if (!stopping && j->reads)
+    if (!stopping && reads)
         LIST_ADD(&s->queries, j);
     else if (!stopping)
         LIST_ADD(&s->jobs, j);
@@ -62,7 +63,7 @@ void store_do(struct store *s, struct store_job *j)
         j->result = SQL_DOWN;
         store_job_answer(j);
     } else {
-        pthread_cond_signal(j->reads ? &s->asked : &s->written);
+        pthread_cond_signal(reads ? &s->asked : &s->written);
     }
 }
 

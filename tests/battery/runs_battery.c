@@ -566,7 +566,10 @@ static void check_pages(enum run_sort sort)
         text = buf_str(&a->q.rows);
         while (text.n > 0) {
             struct str one = str_cut(&text, ',');
-            int64_t v = strtoll(one.p, NULL, 10);
+            char digits[32] = "";
+            assert_in_range(one.n, 1, sizeof(digits) - 1);
+            memcpy(digits, one.p, one.n);
+            int64_t v = strtoll(digits, NULL, 10);
             assert_true(down ? v <= before : v >= before);
             before = v;
         }

@@ -95,7 +95,7 @@ def test_filters_and_pages(start_recado):
 
 
 def test_levels_and_sources_of_the_stream(start_recado):
-    server = start_recado("loops: 3\n")
+    server = start_recado("loops: 3\nlogs: {own: false}\n")
     rows = [("debug", "api"), ("info", "api"), ("warning", "worker"), ("error", "api")]
     wanted = {"": ["info api", "warning worker", "error api"],
               "?level=debug": ["debug api", "info api", "warning worker", "error api"],
