@@ -25,6 +25,7 @@ struct relay {
     struct http_request *http; // NULL: answered, or its peer has gone
     struct carrier *carrier;   // NULL: no stream, or it has ended
     struct buf held;           // of the answer: all until its head is sent, then half an event
+    size_t held_seen;          // so much of it has been looked through for the end of an event
     unsigned status;
     bool decided, streams; // streams: the answer is one of events
     bool dead;

@@ -142,6 +142,7 @@ static void reader_gone(struct relay *y)
 {
     buf_fini(&y->held);
     buf_init(&y->held, HELD_MAX);
+    y->held_seen = 0;
     if (!y->published)
         llm_cancel(&y->call);
     relay_settle(y);
@@ -178,10 +179,11 @@ static const struct carrier_handler stream_handler = {.message = stream_message,
 
 /* ---- events ---- */
 
-/* Bytes up to the end of the last whole event. */
-static size_t whole_events(struct str s)
+/* Bytes up to the end of the last whole event. Of those before seen it is known that none ends
+ * there: an event that never ends is not read anew with each of its pieces. */
+static size_t whole_events(struct str s, size_t seen)
 {
-    for (size_t n = s.n; n >= 2; n--) {
+    for (size_t n = s.n; n >= 2 && n > seen; n--) {
         const char *end = s.p + n;
         bool blank = (end[-1] == '\n' && end[-2] == '\n') || (end[-1] == '\r' && end[-2] == '\r') ||
                      (n >= 3 && end[-1] == '\n' && end[-2] == '\r' && end[-3] == '\n');
@@ -210,11 +212,14 @@ static void flush(struct relay *y)
         reader_gone(y);
         return;
     }
-    size_t n = y->carrier != NULL ? whole_events(buf_str(&y->held)) : 0;
-    if (n == 0)
+    if (y->carrier == NULL)
         return;
-    carrier_send(y->carrier, (struct str){y->held.p, n});
-    buf_take(&y->held, n);
+    size_t n = whole_events(buf_str(&y->held), y->held_seen);
+    if (n > 0) {
+        carrier_send(y->carrier, (struct str){y->held.p, n});
+        buf_take(&y->held, n);
+    }
+    y->held_seen = y->held.len;
 }
 
 /* ---- the record ---- */

@@ -52,6 +52,8 @@ static char *text_make(const char *columns, unsigned set, const char *rest, cons
     return text;
 }
 
+/* Durations are whatever somebody said: their sum is no whole number, because that can overflow,
+ * and then SQLite answers nothing at all. */
 bool query_texts_make(struct query_texts *t)
 {
     bool ok = true;
@@ -62,8 +64,8 @@ bool query_texts_make(struct query_texts *t)
         }
         t->stats[set] = text_make(COUNTS ", COUNT(CASE WHEN status IN ('queued', 'running') THEN 1 "
                                          "END), COUNT(CASE WHEN duration_ms >= 0 THEN 1 END), "
-                                         "SUM(CASE WHEN duration_ms >= 0 THEN duration_ms ELSE 0 "
-                                         "END)",
+                                         "SUM(CASE WHEN duration_ms >= 0 THEN duration_ms * 1.0 "
+                                         "ELSE 0 END)",
                                   set, "", "");
         t->days[set] = text_make("run_day, " COUNTS, set, " GROUP BY run_day", " ORDER BY run_day");
         t->agents[set] = text_make("agent_id, MAX(agent_name), COUNT(*)", set,

@@ -588,6 +588,23 @@ static void test_pages(void **state)
         check_pages((enum run_sort)sort);
 }
 
+/* Together they are more than a 64-bit number holds. */
+static void test_durations_without_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(change_of("long", RUN_CREATE, "",
+                                   "{\"status\":\"completed\","
+                                   "\"duration_ms\":9223372036854775807}"),
+                         RUN_DONE);
+    struct asked *a = asked_make("long", WANT_ROWS | WANT_STATS);
+    ask(a);
+    assert_int_equal(a->q.stats.total, 3);
+    assert_int_equal(a->q.stats.duration_count, 3);
+    assert_true(a->q.stats.duration_sum_ms > 2.7e19 && a->q.stats.duration_sum_ms < 2.8e19);
+    asked_free(a);
+}
+
 static void test_days(void **state)
 {
     (void)state;
@@ -781,6 +798,7 @@ int main(void)
         cmocka_unit_test(test_task_events_are_kept),
         cmocka_unit_test(test_figures),
         cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_durations_without_end),
         cmocka_unit_test(test_days),
         cmocka_unit_test(test_tenants_are_apart),
         cmocka_unit_test(test_rows_outlive_the_process),
