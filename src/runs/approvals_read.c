@@ -9,7 +9,7 @@
 #define COLUMNS                                                                                    \
     "id, action, agent_id, task_id, status, requested_at, expires_at, decided_at, decided_by,"     \
     " note, for_user, data"
-enum { COLUMN_USER = 10, COLUMN_DATA = 11 };
+enum { COLUMN_ID, COLUMN_STATUS = 4, COLUMN_USER = 10, COLUMN_DATA = 11 };
 
 static const struct row_column columns[] = {
     {"id", ROW_TEXT},         {"action", ROW_TEXT},     {"agent_id", ROW_JSON},
@@ -186,6 +186,20 @@ enum sql_result approvals_waiting_run(struct desk_ask *ask, struct sql *db)
 
 /* ---- what is told ---- */
 
+/* Everybody of the tenant may hear it: of what one user is asked no more than that it has changed.
+ */
+static bool put_update(void *ctx, const struct sql_value *row, size_t count)
+{
+    const struct writing *wr = ctx;
+    if (row[COLUMN_USER].s.n == 0)
+        return put_approval(ctx, row, count);
+    json_open_object(wr->w);
+    json_put_string(json_key(wr->w, STR("id")), row[COLUMN_ID].s);
+    json_put_string(json_key(wr->w, STR("status")), row[COLUMN_STATUS].s);
+    json_close_object(wr->w);
+    return true;
+}
+
 enum sql_result approval_tell_update(struct approval_ask *a, struct sql *db, struct str tenant,
                                      struct str id)
 {
@@ -193,7 +207,7 @@ enum sql_result approval_tell_update(struct approval_ask *a, struct sql *db, str
     struct buf b;
     buf_init(&b, 8 * APPROVAL_DATA_MAX);
     json_writer_init(&w, &b);
-    enum sql_result r = run_one(db, tenant, id, put_approval, &(struct writing){&w, NULL, 0});
+    enum sql_result r = run_one(db, tenant, id, put_update, &(struct writing){&w, NULL, 0});
     if (r == SQL_OK && (!json_done(&w) || !desk_ask_tell(&a->ask, tenant, STR("approvals"),
                                                          "approval:update", buf_str(&b))))
         r = SQL_FAILED;
