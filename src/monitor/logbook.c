@@ -298,13 +298,21 @@ static size_t take_before(struct logbook *b, uint64_t before, struct log_line **
     return n;
 }
 
+/* Small ASCII letters, into as many bytes. */
+static struct str text_fold(struct str s, char at[LOG_MESSAGE_MAX])
+{
+    MUST(s.n <= LOG_MESSAGE_MAX);
+    for (size_t i = 0; i < s.n; i++)
+        at[i] = (char)(s.p[i] >= 'A' && s.p[i] <= 'Z' ? s.p[i] + 0x20 : s.p[i]);
+    return (struct str){at, s.n};
+}
+
+/* part is folded already, and not empty. Megabytes are looked through while a loop waits: each byte
+ * is folded once, and libc does the rest. */
 static bool text_has(struct str text, struct str part)
 {
-    for (size_t at = 0; at + part.n <= text.n; at++) {
-        if (str_eq_nocase((struct str){text.p + at, part.n}, part))
-            return true;
-    }
-    return false;
+    char at[LOG_MESSAGE_MAX];
+    return str_find(text_fold(text, at), part) < text.n;
 }
 
 static bool line_matches(const struct log_line *l, const struct logbook_query *q)
@@ -323,16 +331,22 @@ static void reverse(struct log_line **lines, size_t count)
     }
 }
 
-size_t logbook_read(struct logbook *b, const struct logbook_query *q, struct log_line **ret,
+size_t logbook_read(struct logbook *b, const struct logbook_query *asked, struct log_line **ret,
                     bool *ret_more, uint64_t *ret_newest)
 {
     struct log_line *some[LOOK_AT_ONCE];
+    struct logbook_query folded = *asked;
+    const struct logbook_query *q = &folded;
+    char at[LOG_MESSAGE_MAX];
     pthread_mutex_lock(&b->lock);
     *ret_newest = b->newest;
     pthread_mutex_unlock(&b->lock);
     uint64_t before = q->before > 0 ? q->before : *ret_newest + 1;
     size_t found = 0, n;
     *ret_more = false;
+    if (q->text.n > LOG_MESSAGE_MAX)
+        return 0; // no line is so long
+    folded.text = text_fold(q->text, at);
     while (!*ret_more && (n = take_before(b, before, some, LOOK_AT_ONCE)) > 0) {
         before = some[n - 1]->seq;
         for (size_t i = 0; i < n; i++) {

@@ -2,10 +2,10 @@
  * Each is told once, on the book's loop, and kept for whoever asks later.
  *
  * Thread:  any, unless said otherwise. The lock is held for moments, and nothing is called under
- * it, so that a line may be logged from wherever one is. Memory:  lines are counted; so many are
- * kept, in so many bytes, the oldest go first. Failure: what is told too slowly is refused (of back
- * ends), or not told and counted (our own). What the database cannot take now is tried again while
- * it is kept. */
+ *          it, so that a line may be logged from wherever one is.
+ * Memory:  lines are counted; so many are kept, in so many bytes, the oldest go first.
+ * Failure: what is told too slowly is refused (of back ends), or not told and counted (our own).
+ *          What the database cannot take now is tried again while it is kept. */
 #ifndef MONITOR_LOGBOOK_H
 #define MONITOR_LOGBOOK_H
 

@@ -84,6 +84,7 @@ static const char *found(const struct logbook_query *q, bool want_more)
 
 static void lines_are_found_again(void **state)
 {
+    static const char endless[LOG_MESSAGE_MAX + 1];
     struct logbook_query q = {.tenant = STR("t"), .limit = 10};
     (void)state;
     open_book(100, 1 << 20);
@@ -102,6 +103,12 @@ static void lines_are_found_again(void **state)
     assert_string_equal(found(&q, false), "three");
     q = (struct logbook_query){.tenant = STR("t"), .limit = 10, .text = STR("tWO")};
     assert_string_equal(found(&q, false), "Two");
+    q.text = STR("O");
+    assert_string_equal(found(&q, false), "one,Two,four");
+    q.text = STR("Twos"); // longer than the line
+    assert_string_equal(found(&q, false), "");
+    q.text = (struct str){endless, sizeof(endless)}; // than any line
+    assert_string_equal(found(&q, false), "");
     q = (struct logbook_query){.tenant = STR("t"), .limit = 2};
     assert_string_equal(found(&q, true), "three,four");
     q.before = 4; // that of "three"
