@@ -31,6 +31,7 @@ struct agent {
     struct ws_session ws;
     struct tally_name *organization; // where it is counted; NULL: not
     char *asked;                     // its name as the client said it; NULL: the tenant's
+    bool by_token;                   // has brought one that was checked
     bool welcomed;
     unsigned pongs_due; // of pings that came before the welcome
 };
@@ -280,6 +281,12 @@ static const struct encoding *agent_encoding(struct session *s)
     return &agents_encoding;
 }
 
+bool agents_is_proven(const struct ws_session *ws)
+{
+    return container_of(ws, const struct agent, ws)->by_token ||
+           !hub_policy(ws->session.hub)->personal_channels;
+}
+
 static const struct ws_kind agent_kind = {
     .ops = {WS_SESSION_OPS("agents"), .encoding = agent_encoding, .resync = agent_resync},
     .size = sizeof(struct agent),
@@ -333,11 +340,16 @@ static bool user_is_fit(struct str user, const struct policy *p)
     return channel_name_ok(p, channel, &why) && !channel_is_pattern(channel);
 }
 
+static bool has_token(const struct entry *in, const struct endpoint *e)
+{
+    return in->handshake.token.n > 0 && e->auth != AUTH_NONE;
+}
+
 static bool entry_admit(struct http_request *r, const struct endpoint *e, const struct entry *in,
                         struct identity *ret)
 {
     int64_t now_s = loop_wall_ms(http_server_loop(r->server)) / 1000;
-    bool with_token = in->handshake.token.n > 0 && e->auth != AUTH_NONE;
+    bool with_token = has_token(in, e);
     bool by_claim = e->tenant_from == TENANT_CLAIM && with_token;
     struct str asked = by_claim ? in->organization : in->handshake.tenant;
     enum err err = admit(e, in->handshake.token, asked, now_s, false, ret);
@@ -367,8 +379,10 @@ static void agents_handle(struct http_request *r, const struct endpoint *e)
     if (!entry_read(r, e, &in) || !entry_admit(r, e, &in, &id))
         return;
     struct ws_session *ws = ws_session_accept(r, e, &agent_kind, &id, NULL);
-    if (ws != NULL)
+    if (ws != NULL) {
+        container_of(ws, struct agent, ws)->by_token = has_token(&in, e);
         agent_start(ws, in.organization);
+    }
     identity_fini(&id);
 }
 

@@ -61,7 +61,7 @@ static void waiting_found(void *ctx, const struct desk_reply *r)
 void agents_ask_again(struct ws_session *ws)
 {
     struct approvals *a = ws->endpoint->approvals;
-    if (a == NULL || ws->session.user.n == 0)
+    if (a == NULL || ws->session.user.n == 0 || !agents_is_proven(ws))
         return;
     session_ref(&ws->session);
     approvals_waiting(
@@ -137,6 +137,8 @@ void agents_decide(struct ws_session *ws, const struct agents_command *c)
     struct deciding none = {.ws = ws};
     if (ws->endpoint->approvals == NULL)
         reply(&none, false, STR("no approvals are kept here"));
+    else if (!agents_is_proven(ws))
+        reply(&none, false, STR("a token is needed to decide"));
     else if (c->permission.n == 0 || c->permission.n > RAW_MAX ||
              !approval_name(c->permission, &at, &id))
         reply(&none, false, STR("permissionId: must be a string or number of at most 250 bytes"));

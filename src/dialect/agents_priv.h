@@ -8,6 +8,9 @@
 #include "dialect/agents.h"
 #include "dialect/ws_session.h"
 
+/* Its user is who he says he is, as far as this server can know: where tokens are checked, only who
+ * has brought one. */
+bool agents_is_proven(const struct ws_session *ws);
 /* Sends what this session's user is to decide still. */
 void agents_ask_again(struct ws_session *ws);
 /* Of a permission:approve or permission:deny; the session is told what became of it. */

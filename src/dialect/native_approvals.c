@@ -96,6 +96,12 @@ static void ask(struct native_session *ns, const struct command *cmd, enum appro
         native_reply_error(ns, cmd->id, ERR_METHOD_NOT_FOUND);
         return;
     }
+    bool proven =
+        ns->session.user.n > 0 || ns->privileged || !hub_policy(ns->session.hub)->personal_channels;
+    if (!proven) {
+        native_reply_refuse(ns, cmd->id, ERR_PERMISSION_DENIED, STR("a token is needed"));
+        return;
+    }
     char *room = pool_alloc(2 * cmd->params.data.n + 1);
     if (room == NULL)
         native_reply_error(ns, cmd->id, ERR_INTERNAL);

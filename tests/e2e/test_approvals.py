@@ -393,6 +393,29 @@ endpoints: [{{ path: /ws/agents, dialect: agents, auth: required }}]
     assert status == "approved"
 
 
+async def test_nobody_decides_under_a_name_that_was_only_said(start_recado):
+    """Where tokens can be checked, a page without one is nobody in particular, whatever it says."""
+    server = start_recado(f'auth: {{hmac_secret: "{SECRET}", api_keys: ["{KEY}"]}}\nloops: 2')
+    key = {"headers": {"X-API-Key": KEY}, "tenant": "default"}
+    for name, user in ("for-ana", "ana"), ("for-all", None):
+        good(server, "POST", "", {"id": name, "action": "x", "user": user}, 201, **key)
+    async with Socket(server, "ana", org="default") as page:
+        for name in "for-ana", "for-all":
+            for verb in "approve", "deny":
+                await page.ws.send(json.dumps({"type": f"permission:{verb}",
+                                               "data": {"permissionId": name}}))
+                kind, data = await page.next()  # and so nothing was asked again before
+                assert kind == "permission:error" and "token" in data["message"]
+    async with websockets.connect(server.ws_url) as ws:
+        await ws.send(json.dumps({"id": 1, "connect": {}}))
+        assert "error" not in json.loads(await ws.recv())
+        for method in "list", "approve", "deny":
+            await ws.send(json.dumps({"id": 2, "rpc": {"method": f"approvals.{method}",
+                                                       "data": {"id": "for-all"}}}))
+            assert json.loads(await ws.recv())["error"]["code"] == 103
+    assert {row["status"] for row in good(server, "GET", **key)["approvals"]} == {"pending"}
+
+
 async def test_native_clients(start_recado):
     """The rpc of the native dialect: the same fields and results."""
     server = start_recado(f'auth: {{hmac_secret: "{SECRET}", api_keys: ["{KEY}"]}}\nloops: 2')
