@@ -299,7 +299,8 @@ static void committed(struct writer *w, uint64_t began_ns)
     atomic_fetch_add(&s->events, w->batch_events);
     atomic_fetch_add(&s->events_bytes, w->batch_bytes);
     atomic_fetch_add(&s->commit_ns, clock_mono_ns() - began_ns);
-    w->retry_ms = 0;
+    if (w->batch_events > 0 || s->batch.first != NULL)
+        w->retry_ms = 0; // a commit of nothing shows little: the next failure waits longer still
     if (atomic_load(&s->health) != STORE_OK)
         health_set(s, SQL_OK, "");
     w->again = 0;
@@ -350,10 +351,29 @@ static void abandon(struct writer *w)
                   (unsigned long)w->lost, sql_why(w->db));
 }
 
+/* Until the next try. Jobs that come meanwhile are refused and not tried: each that leaves nothing
+ * to be written would be followed by a commit of nothing, and that would look like a recovery.
+ * False: the store is closing. */
+static bool wait_out(struct writer *w)
+{
+    struct store *s = w->store;
+    uint64_t until = now_ms() + w->retry_ms;
+    for (uint64_t now = now_ms(); now < until; now = now_ms()) {
+        pthread_mutex_lock(&s->lock);
+        bool stopping = s->stopping;
+        if (!stopping && s->jobs.first == NULL)
+            wait_ms(s, until - now);
+        pthread_mutex_unlock(&s->lock);
+        if (stopping)
+            return false;
+        jobs_refuse(s, w->failure);
+    }
+    return true;
+}
+
 /* False: the store is closing, and the batch cannot be written. */
 static bool write_batch(struct writer *w)
 {
-    struct store *s = w->store;
     for (;;) {
         uint64_t began_ns = clock_mono_ns();
         enum sql_result r = write_all(w);
@@ -366,12 +386,7 @@ static bool write_batch(struct writer *w)
             continue;
         }
         failed(w, r);
-        pthread_mutex_lock(&s->lock);
-        bool stopping = s->stopping;
-        if (!stopping)
-            wait_ms(s, w->retry_ms);
-        pthread_mutex_unlock(&s->lock);
-        if (stopping)
+        if (!wait_out(w))
             return false;
     }
 }

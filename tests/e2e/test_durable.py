@@ -690,6 +690,20 @@ def test_a_full_disk(start_recado, tmp_path):
         recado.stop()
 
 
+def test_a_full_disk_is_not_said_to_be_free_at_every_request(start_recado, tmp_path):
+    """Rows that are refused leave nothing to be written: that this can be committed shows nothing."""
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        recado = start_recado(f"store: 'sqlite:{disk}/recado.db'\n")
+        body = {"kind": "job", "name": "large", "input": "x" * 20000}
+        until("a refusal", lambda: recado.post("/api/runs", body)[0] == 503)
+        before = recado.log.count("writing again")
+        answers = [recado.post("/api/runs", body)[0] for _ in range(200)]
+        assert answers.count(503) > 100 and set(answers) <= {503, 201}
+        assert recado.log.count("writing again") - before <= 20
+        assert recado.get("/api/runs")[0] == 200  # what is there can be read
+        recado.stop()
+
+
 def test_a_damaged_file_is_left_alone(start_recado):
     recado = start_recado(KEPT)
     result_of(recado.post("/api/publish", {"channel": "kept:0", "data": 1}))
