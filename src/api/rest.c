@@ -135,8 +135,10 @@ bool rest_body_tenant(struct http_request *r, struct str body, char at[256], str
     json_init(&j, body);
     if (!json_skip(&j) || !json_end(&j))
         return refuse_text(r, STR("the body is not JSON: "), &j);
-    if (!json_find(body, STR("tenant"), &raw) || raw.p[0] != '"')
+    if (!json_find(json_trim(body), STR("tenant"), &raw) || str_eq(raw, STR("null")))
         return true;
+    if (raw.p[0] != '"')
+        return rest_refuse(r, STR("tenant"), "must be a string");
     if (raw.n - 2 <= 256 && json_string_decode((struct str){raw.p + 1, raw.n - 2}, at, 256, ret))
         return true;
     return rest_refuse(r, STR("tenant"), "must be at most 255 bytes of printable UTF-8");

@@ -107,11 +107,11 @@ static void wish_merge(struct wish *w, const struct schedule_words *was)
 
 /* ---- answers ---- */
 
-static void reply_one(struct http_request *r, unsigned status, const struct schedule *s)
+static void reply_one(struct http_request *r, unsigned status, const struct schedule *s, bool whole)
 {
     struct buf b;
     buf_init(&b, ONE_MAX);
-    if (schedule_write(&b, s))
+    if (schedule_write(&b, s, whole))
         http_reply(r, status, STR("application/json"), buf_str(&b), STR_NONE);
     else
         http_refuse(r, ERR_INTERNAL, NULL);
@@ -136,6 +136,7 @@ static void reply_refused(struct http_request *r, enum schedule_answer a, const 
 struct waiting {
     struct http_request *r; // NULL: its peer has gone
     unsigned status;
+    bool whole;
 };
 
 static void waiting_gone(struct http_request *r, void *ctx)
@@ -151,6 +152,7 @@ static void waiting_done(void *ctx, enum schedule_answer a, const struct schedul
     struct waiting *w = ctx;
     struct http_request *r = w->r;
     unsigned status = w->status;
+    bool whole = w->whole;
     free(w);
     if (r == NULL)
         return;
@@ -158,19 +160,20 @@ static void waiting_done(void *ctx, enum schedule_answer a, const struct schedul
     if (a != SCHEDULE_OK)
         reply_refused(r, a, why);
     else if (s != NULL)
-        reply_one(r, status, s);
+        reply_one(r, status, s, whole);
     else
         http_reply(r, status, STR("application/json"), STR("{\"deleted\":true}"), STR_NONE);
 }
 
-static struct waiting *waiting_make(struct http_request *r, unsigned status)
+static struct waiting *waiting_make(struct http_request *r, const struct asker *who,
+                                    unsigned status)
 {
     struct waiting *w = malloc(sizeof(*w));
     if (w == NULL) {
         http_refuse(r, ERR_INTERNAL, NULL);
         return NULL;
     }
-    *w = (struct waiting){r, status};
+    *w = (struct waiting){r, status, who->back_end};
     r->gone = waiting_gone;
     r->gone_ctx = w;
     return w;
@@ -211,19 +214,20 @@ static bool back_end_only(struct http_request *r, const struct asker *who)
 struct listing {
     struct json_writer w;
     struct buf b, one;
+    bool whole;
 };
 
 static void list_one(void *ctx, const struct schedule *s)
 {
     struct listing *l = ctx;
     buf_clear(&l->one);
-    if (schedule_write(&l->one, s))
+    if (schedule_write(&l->one, s, l->whole))
         json_put_raw(&l->w, buf_str(&l->one));
 }
 
-static void list_reply(struct http_request *r, struct str tenant)
+static void list_reply(struct http_request *r, const struct asker *who)
 {
-    struct listing l;
+    struct listing l = {.whole = who->back_end};
     uint64_t limit = 50, offset = 0;
     if (!rest_query_number(r, STR("limit"), 1, 500, &limit) ||
         !rest_query_number(r, STR("offset"), 0, UINT32_MAX, &offset))
@@ -233,8 +237,8 @@ static void list_reply(struct http_request *r, struct str tenant)
     json_writer_init(&l.w, &l.b);
     json_open_object(&l.w);
     json_open_array(json_key(&l.w, STR("schedules")));
-    size_t total =
-        schedules_list(api_of(r)->schedules, tenant, (size_t)offset, (size_t)limit, list_one, &l);
+    size_t total = schedules_list(api_of(r)->schedules, who->tenant, (size_t)offset, (size_t)limit,
+                                  list_one, &l);
     json_close_array(&l.w);
     json_put_u64(json_key(&l.w, STR("total")), total);
     json_put_u64(json_key(&l.w, STR("limit")), limit);
@@ -250,13 +254,13 @@ static void route_list(struct http_request *r)
     struct asker who;
     if (!is_home(r) || !rest_admit(r, api_of(r), STR_NONE, &who))
         return;
-    list_reply(r, who.tenant);
+    list_reply(r, &who);
     asker_fini(&who);
 }
 
 static void add(struct http_request *r, const struct asker *who, const struct wish *w)
 {
-    struct waiting *wait = waiting_make(r, 201);
+    struct waiting *wait = waiting_make(r, who, 201);
     if (wait != NULL)
         schedules_add(api_of(r)->schedules, who->tenant, w->id, &w->words, w->paused, waiting_done,
                       wait);
@@ -276,7 +280,7 @@ static void change(struct http_request *r, const struct asker *who, struct str i
         return;
     }
     wish_merge(w, &s->words);
-    struct waiting *wait = waiting_make(r, 200);
+    struct waiting *wait = waiting_make(r, who, 200);
     if (wait != NULL)
         schedules_change(all, who->tenant, id, &w->words, waiting_done, wait);
 }
@@ -314,14 +318,14 @@ static void get_one(struct http_request *r, const struct asker *who, struct str 
 {
     const struct schedule *s = schedules_find(api_of(r)->schedules, who->tenant, id);
     if (s != NULL)
-        reply_one(r, 200, s);
+        reply_one(r, 200, s, who->back_end);
     else
         reply_refused(r, SCHEDULE_UNKNOWN, "no such schedule");
 }
 
 static void remove_one(struct http_request *r, const struct asker *who, struct str id)
 {
-    struct waiting *w = back_end_only(r, who) ? waiting_make(r, 200) : NULL;
+    struct waiting *w = back_end_only(r, who) ? waiting_make(r, who, 200) : NULL;
     if (w != NULL)
         schedules_remove(api_of(r)->schedules, who->tenant, id, waiting_done, w);
 }
@@ -330,7 +334,7 @@ static void do_verb(struct http_request *r, const struct asker *who, struct str 
 {
     struct schedules *all = api_of(r)->schedules;
     bool run = str_eq(verb, STR("run"));
-    struct waiting *w = waiting_make(r, run ? 202 : 200);
+    struct waiting *w = waiting_make(r, who, run ? 202 : 200);
     if (w == NULL)
         return;
     if (run)
@@ -340,15 +344,6 @@ static void do_verb(struct http_request *r, const struct asker *who, struct str 
 }
 
 /* The tenant that the body of a verb names; "": none. */
-static struct str verb_tenant(const struct http_request *r, char *at, size_t cap)
-{
-    struct str raw, tenant = STR_NONE;
-    if (json_valid(r->body) && json_find(json_trim(r->body), STR("tenant"), &raw) && raw.n > 2 &&
-        raw.p[0] == '"')
-        (void)json_string_decode((struct str){raw.p + 1, raw.n - 2}, at, cap, &tenant);
-    return tenant;
-}
-
 static bool verb_is_known(struct str verb)
 {
     return str_eq(verb, STR("pause")) || str_eq(verb, STR("resume")) || str_eq(verb, STR("run"));
@@ -376,10 +371,13 @@ static void route_one(struct http_request *r)
         write_one(r, id);
         return;
     }
-    struct str tenant = has_verb ? verb_tenant(r, tenant_at, sizeof(tenant_at)) : STR_NONE;
-    if (!rest_admit(r, api_of(r), tenant, &who))
+    struct str tenant = STR_NONE;
+    if (!rest_admit(r, api_of(r), STR_NONE, &who))
         return;
-    if (has_verb)
+    if (has_verb && (!rest_body_tenant(r, r->body, tenant_at, &tenant) ||
+                     !rest_set_tenant(r, api_of(r), tenant, &who)))
+        ;
+    else if (has_verb)
         do_verb(r, &who, id, verb);
     else if (r->method == HTTP_DELETE)
         remove_one(r, &who, id);

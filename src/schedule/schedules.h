@@ -131,8 +131,9 @@ const struct schedule *schedules_find(struct schedules *s, struct str tenant, st
  * are. */
 size_t schedules_list(struct schedules *s, struct str tenant, size_t offset, size_t limit,
                       void (*each)(void *ctx, const struct schedule *s), void *ctx);
-/* As REST tells it. False: no room. */
-bool schedule_write(struct buf *out, const struct schedule *s);
+/* As REST tells it; whole: the url, too, which may hold what only back ends know. False: no room.
+ */
+bool schedule_write(struct buf *out, const struct schedule *s, bool whole);
 
 /* Whether a schedule is called so, and is paused from here on; asked from any loop, answered
  * there. */

@@ -46,7 +46,7 @@ static void put_last(struct json_writer *w, const struct schedule_last *l)
     json_close_object(w);
 }
 
-bool schedule_write(struct buf *out, const struct schedule *s)
+bool schedule_write(struct buf *out, const struct schedule *s, bool whole)
 {
     struct json_writer w;
     bool waits = !s->paused && s->plan.next_ms != PLAN_NEVER;
@@ -58,7 +58,7 @@ bool schedule_write(struct buf *out, const struct schedule *s)
     json_put_string(json_key(&w, STR("kind")), s->words.prompt.n > 0 ? STR("model") : STR("http"));
     put_text_or_null(&w, STR("interval"), s->words.interval);
     put_text_or_null(&w, STR("cron"), s->words.cron);
-    put_text_or_null(&w, STR("url"), s->words.url);
+    put_text_or_null(&w, STR("url"), whole ? s->words.url : STR_NONE);
     put_text_or_null(&w, STR("prompt"), s->words.prompt);
     put_text_or_null(&w, STR("model"), s->words.model);
     json_put_bool(json_key(&w, STR("paused")), s->paused);

@@ -303,7 +303,8 @@ def test_who_may_do_what(start_recado):
         claims = {"sub": "ana", "org": org, "exp": int(time.time()) + 600}
         return {"Authorization": "Bearer " + jwt.encode(claims, SECRET, "HS256")}
 
-    body = {"id": "c", "interval": "1d", "tenant": "acme"}
+    url = "http://user:word@127.0.0.1:9/?key=hidden"
+    body = {"id": "c", "interval": "1d", "tenant": "acme", "url": url}
     assert request(server, "POST", "/api/schedules", body)[0] == 401
     assert request(server, "POST", "/api/schedules", body, token("acme"))[0] == 403
     assert request(server, "POST", "/api/schedules", body, key)[0] == 201
@@ -317,4 +318,10 @@ def test_who_may_do_what(start_recado):
         assert request(server, method, "/api/schedules/c" + path, {}, token("acme"))[0] == 403
     assert request(server, "POST", "/api/schedules/c/pause", {}, token("other"))[0] == 404
     status, answer = request(server, "POST", "/api/schedules/c/pause", {}, token("acme"))
-    assert status == 200 and answer["paused"]
+    assert status == 200 and answer["paused"] and answer["url"] is None
+    assert request(server, "GET", "/api/schedules/c?tenant=acme", headers=key)[1]["url"] == url
+    for path in "", "/c":
+        status, answer = request(server, "GET", "/api/schedules" + path, headers=token("acme"))
+        assert status == 200 and "hidden" not in json.dumps(answer)
+    for tenant in ["acme"], 5, "\ud800":
+        assert request(server, "POST", "/api/schedules/c/pause", {"tenant": tenant}, key)[0] == 400
