@@ -32,6 +32,16 @@ static void take(struct http_request *r, const struct asker *who, const struct l
     rest_reply(r, 200, &w);
 }
 
+/* The server's own lines are told by their source. */
+static bool names_the_server(const struct log_batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (str_eq(b->entries[i].source, STR("recado")))
+            return true;
+    }
+    return false;
+}
+
 static void route_add(struct http_request *r)
 {
     const struct api *api = api_of(r);
@@ -44,7 +54,9 @@ static void route_add(struct http_request *r)
     }
     bool ok = log_batch_read(r->body, loop_wall_ms(http_server_loop(r->server)), &b);
     if (rest_admit(r, api, ok ? b.tenant : STR_NONE, &who)) {
-        if (ok)
+        if (ok && !who.back_end && names_the_server(&b))
+            rest_refuse(r, STR("source"), "recado is the server's own");
+        else if (ok)
             take(r, &who, &b);
         else
             rest_refuse_json(r, &b.j);

@@ -228,6 +228,8 @@ def test_tenants(start_recado):
     bearer = {"Authorization": "Bearer " + token("acme")}
     assert [line["message"] for line in read(server, "", bearer)[0]] == ["of acme", "more"]
     assert server.get("/api/logs?tenant=other", bearer)[0] == 403
+    assert server.post("/api/logs", {"message": "ending", "source": "recado"}, bearer)[0] == 400
+    assert server.post("/api/logs", {"message": "by a client", "source": "page"}, bearer)[0] == 200
 
 
 async def test_many_lines_to_many_readers(start_recado):
