@@ -66,7 +66,7 @@ static void put_task(struct json_writer *w, const struct run *r)
     run_put_text(json_key(w, STR("severity")), r->severity);
     run_put_json(json_key(w, STR("result")), r->result);
     run_put_text(json_key(w, STR("error")), r->error);
-    run_put_time(json_key(w, STR("created_at")), r->created_at);
+    run_put_time(json_key(w, STR("created_at")), run_at(r));
     run_put_time(json_key(w, STR("started_at")), r->started_at);
     run_put_time(json_key(w, STR("completed_at")), r->completed_at);
     json_key(w, STR("duration"));
