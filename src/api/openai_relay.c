@@ -15,7 +15,7 @@
 
 #include <stdlib.h>
 
-enum { HELD_MAX = 64 << 20, WHY_MAX = 2048, NAME_MAX = 256, TAIL_MAX = 8192 };
+enum { WHY_MAX = 2048, NAME_MAX = 256, TAIL_MAX = 8192 };
 
 /* ---- the end of a relay ---- */
 
@@ -141,7 +141,7 @@ static void end_reader(struct relay *y, unsigned status, struct str code, struct
 static void reader_gone(struct relay *y)
 {
     buf_fini(&y->held);
-    buf_init(&y->held, HELD_MAX);
+    buf_init(&y->held, llm_answer_max_bytes(y->api->llm));
     y->held_seen = 0;
     if (!y->published)
         llm_cancel(&y->call);
@@ -443,7 +443,7 @@ static struct relay *relay_make(struct http_request *r, const struct api *api,
     y->tenant = str_put(&at, ask->tenant);
     y->channel = str_put(&at, ask->channel);
     list_init(&y->link);
-    buf_init(&y->held, HELD_MAX);
+    buf_init(&y->held, llm_answer_max_bytes(y->api->llm));
     buf_init(&y->why, WHY_MAX);
     buf_init(&y->content_type, NAME_MAX);
     buf_init(&y->retry_after, NAME_MAX);

@@ -46,6 +46,11 @@ struct llm_settings llm_settings_merge(const struct llm_settings *narrow,
     };
 }
 
+size_t llm_answer_max_bytes(const struct llm *llm)
+{
+    return llm->options.answer_max_bytes;
+}
+
 const struct llm_settings *llm_settings_of(const struct llm *llm)
 {
     return &llm->options.settings;

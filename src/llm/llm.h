@@ -68,6 +68,7 @@ void llm_stop(struct llm *llm);
 void llm_destroy(struct llm **lp);
 /* What holds where nothing else is said. */
 const struct llm_settings *llm_settings_of(const struct llm *llm);
+size_t llm_answer_max_bytes(const struct llm *llm);
 
 struct llm_message {
     struct str role, content; // valid UTF-8

@@ -141,6 +141,17 @@ def test_the_page_about_models_is_true(server, upstream):
     assert [m["content"] for m in history(server, "answer:42")] == [text(8)]
 
 
+def test_an_answer_is_no_longer_than_is_said(start_recado, upstream):
+    """A model's server that sends and sends costs no more memory than that; a long stream is no long answer."""
+    server = start_recado(config(upstream, answer_max="2KiB"))
+    status, _, answer = post(server.address, "words?n=1000", stream=False)
+    assert status == 502 and json.loads(answer)["error"]["code"] == "too_long"
+    status, _, answer = post(server.address, "huge?bytes=20000000")
+    assert b"too_long" in answer and len(answer) < 10000
+    assert len(stream_text(client_of(server), "words?n=1000")) > 4096
+    assert post(server.address, "words", stream=False)[0] == 200
+
+
 def test_no_path_leads_out_of_v1(server, upstream):
     calls = upstream.calls
     for path in ("/v1/models/../../secret", "/v1/models/%2e%2e/%2e%2e/secret", "/v1/models/..",
