@@ -11,7 +11,7 @@
 #include <time.h>
 
 enum { LEFT_MAX = 20 /* answers ended in one job */, RETRY_MS = 1000 };
-enum { START_WAIT_S = 60, STOP_WAIT_S = 10 };
+enum { START_TRIES = 10, TURN_WAIT_MS = 100, STOP_WAIT_S = 10 };
 
 struct chat *chat_create(struct node *node, struct store *store, struct llm *llm,
                          const struct chat_options *o)
@@ -118,43 +118,40 @@ static bool wait_for_none(struct chat *c, int seconds)
 
 struct starting {
     struct store_job job;
-    struct chat *chat;
-    unsigned tries;
-    bool told;
+    int64_t last_id;
+    bool done;
 };
 
 static enum sql_result starting_run(struct store_job *j, struct sql *db)
 {
-    struct starting *s = container_of(j, struct starting, job);
-    int64_t last_id;
-    enum sql_result r = chat_rows_last_id(db, &last_id);
-    if (r == SQL_OK)
-        atomic_store(&s->chat->last_id, last_id);
-    if (!s->told && (r == SQL_OK || s->tries++ > 0)) { // a connection may have to be made again
-        s->told = true;
-        chat_open_remove(s->chat); // the loop that is told does not run yet
-    }
-    return r;
+    return chat_rows_last_id(db, &container_of(j, struct starting, job)->last_id);
 }
 
 static void starting_done(struct store_job *j)
 {
-    free(container_of(j, struct starting, job));
+    container_of(j, struct starting, job)->done = true;
+}
+
+/* On this thread, for the loop that is answered does not run yet. */
+static enum sql_result starting_ask(struct chat *c)
+{
+    struct starting s = {
+        .job = {
+            .loop = c->loops[0].loop, .reads = true, .run = starting_run, .done = starting_done}};
+    store_do(c->store, &s.job);
+    while (!s.done)
+        loop_turn(c->loops[0].loop, TURN_WAIT_MS);
+    if (s.job.result == SQL_OK)
+        atomic_store(&c->last_id, s.last_id);
+    return s.job.result;
 }
 
 bool chat_start(struct chat *c, struct buf *ret_why)
 {
-    struct starting *s = calloc(1, sizeof(*s));
-    if (s == NULL)
-        return false;
-    s->chat = c;
-    s->job = (struct store_job){
-        .loop = c->loops[0].loop, .reads = true, .run = starting_run, .done = starting_done};
-    atomic_store(&c->last_id, -1);
-    chat_open_add(c);
-    store_do(c->store, &s->job);
-    wait_for_none(c, START_WAIT_S);
-    if (atomic_load(&c->last_id) < 0) {
+    enum sql_result r = SQL_FAILED;
+    for (int tries = 0; r != SQL_OK && tries < START_TRIES; tries++)
+        r = starting_ask(c);
+    if (r != SQL_OK) {
         buf_add(ret_why, STR("store: the conversations cannot be read\n"));
         return false;
     }
