@@ -555,8 +555,11 @@ static void the_end_tells_everybody(void **state)
         }
         assert_int_equal(pthread_create(&threads[i], NULL, run_loop, w->loops[i]), 0);
     }
-    while (atomic_load(&w->model.under_way) < 2)
+    struct llm_stats stats = {0};
+    while (atomic_load(&w->model.under_way) < 2 || stats.under_way + stats.waiting < 4) {
         sched_yield();
+        llm_read_stats(w->llm, &stats);
+    }
     llm_stop(w->llm);
     for (unsigned i = 0; i < LOOPS; i++)
         loop_stop(w->loops[i]);
