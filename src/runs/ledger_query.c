@@ -398,7 +398,8 @@ void run_query(struct ledger *l, struct loop *loop, struct run_query *q)
     buf_init(&q->rows, BODY_MAX);
     buf_init(&q->days, DAYS_MAX_BYTES);
     buf_init(&q->agents, DAYS_MAX_BYTES);
-    q->job = (struct store_job){.loop = loop, .reads = true, .run = query_run, .done = query_done};
+    q->job = (struct store_job){
+        .loop = loop, .reads = true, .search = true, .run = query_run, .done = query_done};
     store_do(l->o.store, &q->job);
 }
 

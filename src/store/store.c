@@ -1,5 +1,5 @@
 /*
- * store.c - the two threads of a store, and what waits for them.
+ * store.c - the threads of a store, and what waits for them.
  *
  * Why it exists: a commit costs the same for one event and for ten thousand. The writer takes
  * everything that has come since its last commit and commits it together, so a loop that waits for
@@ -51,10 +51,12 @@ void store_append(struct store *s, struct store_append *a)
 
 void store_do(struct store *s, struct store_job *j)
 {
-    bool reads = j->reads; // it may be answered and gone before this returns
+    bool reads = j->reads, search = reads && j->search; // it may be gone before this returns
     pthread_mutex_lock(&s->lock);
     bool stopping = s->stopping;
-    if (!stopping && reads)
+    if (!stopping && search)
+        LIST_ADD(&s->searches, j);
+    else if (!stopping && reads)
         LIST_ADD(&s->queries, j);
     else if (!stopping)
         LIST_ADD(&s->jobs, j);
@@ -63,7 +65,7 @@ void store_do(struct store *s, struct store_job *j)
         j->result = SQL_DOWN;
         store_job_answer(j);
     } else {
-        pthread_cond_signal(reads ? &s->asked : &s->written);
+        pthread_cond_signal(search ? &s->searched : reads ? &s->asked : &s->written);
     }
 }
 
@@ -196,17 +198,20 @@ static bool open_connections(struct store *s, struct buf *ret_why)
     if (!begin_use(s, ret_why))
         return false;
     s->reader = sql_open(url, &r, ret_why);
-    return s->reader != NULL;
+    s->searcher = s->reader != NULL ? sql_open(url, &r, ret_why) : NULL;
+    return s->searcher != NULL;
 }
 
 static void store_free(struct store *s)
 {
+    sql_close(&s->searcher);
     sql_close(&s->reader);
     sql_close(&s->writer);
     streams_fini(&s->streams);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->written);
     pthread_cond_destroy(&s->asked);
+    pthread_cond_destroy(&s->searched);
     free(s->url);
     free(s);
 }
@@ -222,10 +227,12 @@ struct store *store_open(const struct store_options *o, struct buf *ret_why)
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->written, &clock);
     pthread_cond_init(&s->asked, &clock);
+    pthread_cond_init(&s->searched, &clock);
     pthread_condattr_destroy(&clock);
     LIST_INIT(&s->appends);
     LIST_INIT(&s->jobs);
     LIST_INIT(&s->queries);
+    LIST_INIT(&s->searches);
     for (unsigned i = 0; i < READ_LANES; i++)
         LIST_INIT(&s->reads[i]);
     LIST_INIT(&s->batch);
@@ -241,6 +248,7 @@ struct store *store_open(const struct store_options *o, struct buf *ret_why)
         return NULL;
     }
     MUST(pthread_create(&s->reader_thread, NULL, store_reader, s) == 0);
+    MUST(pthread_create(&s->searcher_thread, NULL, store_searcher, s) == 0);
     s->running = true;
     return s;
 }
@@ -254,8 +262,10 @@ void store_stop(struct store *s)
     pthread_mutex_unlock(&s->lock);
     pthread_cond_broadcast(&s->written);
     pthread_cond_broadcast(&s->asked);
+    pthread_cond_broadcast(&s->searched);
     pthread_join(s->writer_thread, NULL);
     pthread_join(s->reader_thread, NULL);
+    pthread_join(s->searcher_thread, NULL);
     s->running = false;
     atomic_store(&s->health, STORE_DOWN); // whoever publishes now is told so before it is shown
 }

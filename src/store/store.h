@@ -1,7 +1,8 @@
 /* store.h - what must survive: the streams of durable channels, and rows of the application.
  *
  * One writer thread commits what all loops have asked for together (group commit), one reader
- * thread answers what is older than memory. A loop never waits: it is answered by mail.
+ * thread answers what is older than memory, and another one what may have to look at very many
+ * rows. A loop never waits: it is answered by mail.
  *
  * Thread:  store_open(), store_stop() and store_close() on the main thread while no loop runs;
  *          store_read_state(), store_stream_find() and store_stream_reserve() on any thread; the
@@ -132,7 +133,8 @@ struct store_job {
     struct mail mail; // private
     struct store_job *next;
     struct loop *loop;
-    bool reads; // changes nothing
+    bool reads;  // changes nothing
+    bool search; // and may take long: on a thread for those alone
     enum sql_result result;
     enum sql_result (*run)(struct store_job *j, struct sql *db);
     void (*done)(struct store_job *j); // on the loop

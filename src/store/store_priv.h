@@ -26,12 +26,12 @@ enum { READ_LANES = 64 };
 struct store {
     char *url;
     struct streams streams;
-    struct sql *writer, *reader;
-    pthread_t writer_thread, reader_thread;
+    struct sql *writer, *reader, *searcher;
+    pthread_t writer_thread, reader_thread, searcher_thread;
     pthread_mutex_t lock;
-    pthread_cond_t written, asked; // for the writer, for the reader
+    pthread_cond_t written, asked, searched; // for the writer, the reader, the searcher
     struct append_list appends;
-    struct job_list jobs, queries;
+    struct job_list jobs, queries, searches;
     struct read_list reads[READ_LANES]; // by stream
     uint64_t read_lanes;                // bit i: reads[i] is not empty
     uint64_t queue_bytes_max;
@@ -54,6 +54,7 @@ static inline uint64_t event_bytes(const struct store_event *e)
 
 void *store_writer(void *store); // a thread
 void *store_reader(void *store);
+void *store_searcher(void *store);
 void store_job_answer(struct store_job *j);
 void store_read_answer(struct store_read *r);
 /* It is on the disk (SQL_OK), or nobody will write it any more. */

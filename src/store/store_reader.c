@@ -1,5 +1,5 @@
 /*
- * store_reader.c - the thread that reads, on a connection of its own: a long read delays no commit.
+ * store_reader.c - the threads that read, on connections of their own: a long read delays no commit.
  */
 #include "store/store_priv.h"
 
@@ -46,11 +46,11 @@ static void do_read(struct store *s, struct store_read *r)
     store_read_answer(r);
 }
 
-static void do_query(struct store *s, struct store_job *j)
+static void do_query(struct sql *db, struct store_job *j)
 {
-    j->result = j->run(j, s->reader);
+    j->result = j->run(j, db);
     if (once_more(j->result))
-        j->result = j->run(j, s->reader);
+        j->result = j->run(j, db);
     store_job_answer(j);
 }
 
@@ -79,14 +79,14 @@ static struct store_read *take_read(struct store *s, unsigned *lane)
     return r;
 }
 
-static struct store_job *take_query(struct store *s)
+static struct store_job *take_query(struct job_list *l)
 {
-    struct store_job *j = s->queries.first;
+    struct store_job *j = l->first;
     if (j == NULL)
         return NULL;
-    s->queries.first = j->next;
+    l->first = j->next;
     if (j->next == NULL)
-        LIST_INIT(&s->queries);
+        LIST_INIT(l);
     return j;
 }
 
@@ -101,13 +101,29 @@ void *store_reader(void *store)
         while (s->read_lanes == 0 && s->queries.first == NULL && !s->stopping)
             pthread_cond_wait(&s->asked, &s->lock);
         struct store_read *r = take_read(s, &lane);
-        struct store_job *j = take_query(s);
+        struct store_job *j = take_query(&s->queries);
         pthread_mutex_unlock(&s->lock);
         if (r == NULL && j == NULL)
             return NULL;
         if (r != NULL)
             do_read(s, r);
         if (j != NULL)
-            do_query(s, j);
+            do_query(s->reader, j);
+    }
+}
+
+/* What may look at very many rows has a thread to itself: nobody's chat waits for it. */
+void *store_searcher(void *store)
+{
+    struct store *s = store;
+    for (;;) {
+        pthread_mutex_lock(&s->lock);
+        while (s->searches.first == NULL && !s->stopping)
+            pthread_cond_wait(&s->searched, &s->lock);
+        struct store_job *j = take_query(&s->searches);
+        pthread_mutex_unlock(&s->lock);
+        if (j == NULL)
+            return NULL;
+        do_query(s->searcher, j);
     }
 }

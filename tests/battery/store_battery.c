@@ -1,5 +1,6 @@
 /* store_battery: what every database behind a store has to do. RECADO_STORE_URL names it; without
  * it a file in the temporary directory is used. The tables are dropped first. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -633,6 +634,47 @@ static void row_done(struct store_job *j)
 }
 
 /* One that fails takes none of the others along. */
+struct asking {
+    struct store_job job;
+    atomic_bool *let_go; // of who waits for the other
+    bool waits, done;
+};
+
+static enum sql_result asking_run(struct store_job *j, struct sql *db)
+{
+    struct asking *a = container_of(j, struct asking, job);
+    (void)db;
+    while (a->waits && !atomic_load(a->let_go))
+        sched_yield();
+    atomic_store(a->let_go, true);
+    return SQL_OK;
+}
+
+static void asking_done(struct store_job *j)
+{
+    container_of(j, struct asking, job)->done = true;
+}
+
+/* A search that takes long keeps no other question waiting: this one ends when the other has. */
+static void test_searches(void **state)
+{
+    atomic_bool let_go = false;
+    struct asking asks[2];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        asks[i] = (struct asking){.job = {.loop = loop,
+                                          .reads = true,
+                                          .search = i == 0,
+                                          .run = asking_run,
+                                          .done = asking_done},
+                                  .let_go = &let_go,
+                                  .waits = i == 0};
+        store_do(store, &asks[i].job);
+    }
+    while (!asks[0].done || !asks[1].done)
+        loop_turn(loop, 100);
+}
+
 /* The same value once more is a change to every database. */
 static void test_changes_are_matches(void **state)
 {
@@ -818,6 +860,7 @@ int main(void)
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_retention_of_bytes),
+        cmocka_unit_test(test_searches),
         cmocka_unit_test(test_changes_are_matches),
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_idle),
