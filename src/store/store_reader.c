@@ -1,5 +1,6 @@
 /*
- * store_reader.c - the threads that read, on connections of their own: a long read delays no commit.
+ * store_reader.c - the threads that read, on connections of their own: a long read delays no
+ * commit.
  */
 #include "store/store_priv.h"
 

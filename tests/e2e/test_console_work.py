@@ -272,6 +272,28 @@ async def test_an_event_of_an_agent_asks_here_too(recado, open_console):
     await expect(page.get_by_text("pay_invoice: denied")).to_be_visible()
 
 
+async def test_what_was_asked_before_the_page_listened_is_there(recado, open_console):
+    """The list is read, an agent asks, and only then is the page's subscription confirmed."""
+    from playwright.async_api import expect
+
+    page = await open_console(recado, "#/approvals")
+    held, passing = [], []
+
+    def hold(socket):
+        server = socket.connect_to_server()
+        socket.on_message(lambda m: server.send(m) if passing else held.append((server, m)))
+
+    await page.route_web_socket("**/connection/websocket", hold)
+    await page.reload()
+    await expect(page.get_by_text("Nothing waits for a decision")).to_be_visible()
+    add_approval(recado, "early")
+    passing.append(True)
+    for server, message in held:
+        server.send(message)
+    # Sooner than the page asks by itself.
+    await expect(page.locator("[data-approval=early]")).to_be_visible(timeout=8000)
+
+
 # Schedules.
 
 

@@ -7,6 +7,7 @@ import { createContext, type Context, type View } from './context';
 import { h, icon, ICONS } from './dom';
 import { splitChannels } from './filter';
 import { lang, setLang, t } from './i18n';
+import { reads } from './live';
 import { Navigation } from './nav';
 import { Poll } from './poll';
 import { parseRoute, type Route } from './route';
@@ -75,7 +76,7 @@ export class App {
       this.drawState();
       this.view?.state?.();
     };
-    live.watch('approvals', { event: () => this.waiting?.now() });
+    live.watch('approvals', reads(() => this.waiting?.now()));
     window.addEventListener('hashchange', () => void this.route(true));
     onSystemTheme(() => this.view?.theme?.());
     document.addEventListener('focusin', () => this.fillCompletion());

@@ -63,6 +63,11 @@ export interface Watcher {
   subscribed?(): void;
 }
 
+// For a page that reads its rows anew: what changed before the channel was confirmed came as no event.
+export function reads(again: () => void): Watcher {
+  return { event: again, subscribed: again };
+}
+
 interface Followed {
   subscription: Subscription;
   confirmed: boolean;

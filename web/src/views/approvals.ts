@@ -6,6 +6,7 @@ import type { Context, View } from '../context';
 import { h } from '../dom';
 import { lang, t } from '../i18n';
 import { formatCount } from '../format';
+import { reads } from '../live';
 import { Place } from '../place';
 import { Poll } from '../poll';
 import { table } from '../table';
@@ -91,7 +92,7 @@ export function approvalsView(ctx: Context): View {
     }
   }, EVERY_MS);
   const soon = throttle(() => poll.now(), LIVE_EVERY_MS);
-  const unwatch = ctx.live.watch('approvals', { event: soon });
+  const unwatch = ctx.live.watch('approvals', reads(soon));
   return {
     node: h('div', { class: 'page' },
       h('header', { class: 'page-head' }, h('h1', { tabindex: '-1' }, t('approvals')), counter), outcome,

@@ -123,6 +123,7 @@ export function monitorView(ctx: Context): View {
       place.show('ready live', () => []);
       draw();
     },
+    subscribed: () => poll.now(),
   });
   const choices = (['1h', '24h'] as const).map((one) => {
     const button = h('button', { type: 'button', 'aria-pressed': String(one === range) }, t(one === '1h' ? 'lastHour' : 'lastDay'));

@@ -99,6 +99,7 @@ export function runView(ctx: Context, id: string): View {
     event: (_, data) => {
       if ((data as { id?: unknown } | null)?.id === id) soon();
     },
+    subscribed: soon,
   });
   return {
     node: h('div', { class: 'page run' },

@@ -6,6 +6,7 @@ import { readAccess } from '../access';
 import { field, h, select } from '../dom';
 import { NOTHING, formatCount, formatDay, formatDuration, formatPercent } from '../format';
 import { lang, t } from '../i18n';
+import { reads } from '../live';
 import { Place } from '../place';
 import { Plot } from '../plot';
 import { Poll } from '../poll';
@@ -181,7 +182,7 @@ export function runsView(ctx: Context, route: Route): View {
 
   const poll = new Poll(load, EVERY_MS);
   const soon = throttle(() => poll.now(), LIVE_EVERY_MS);
-  const unwatch = ctx.live.watch('runs', { event: soon });
+  const unwatch = ctx.live.watch('runs', reads(soon));
 
   function apply(): void {
     keepRoute(routeTo('runs', '', { ...filters, page: page > 1 ? String(page) : '' }));

@@ -90,6 +90,7 @@ export function schedulesView(ctx: Context): View {
     event: (type) => {
       if (type.startsWith('councilor_')) soon();
     },
+    subscribed: soon,
   });
   create.addEventListener('click', () => openCreate(ctx, () => poll.now()));
   return {

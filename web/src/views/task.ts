@@ -98,6 +98,7 @@ export function taskView(ctx: Context, id: string): View {
       if ((data as { deleted?: unknown } | null)?.deleted === true) leave();
       else soon();
     },
+    subscribed: soon,
   });
   add.addEventListener('submit', (e) => {
     e.preventDefault();

@@ -5,6 +5,7 @@ import { openForm } from '../dialog';
 import { field, h, icon, ICONS, select } from '../dom';
 import { formatCount } from '../format';
 import { lang, t } from '../i18n';
+import { reads } from '../live';
 import { Place } from '../place';
 import { Poll } from '../poll';
 import { routeTo, type Route } from '../route';
@@ -76,7 +77,7 @@ export function tasksView(ctx: Context, route: Route): View {
     }
   }, EVERY_MS);
   const soon = throttle(() => poll.now(), LIVE_EVERY_MS);
-  const unwatch = ctx.live.watch('tasks', { event: soon });
+  const unwatch = ctx.live.watch('tasks', reads(soon));
   const typed = debounce(() => poll.now(), TYPED_MS);
   text.addEventListener('input', typed);
   priority.addEventListener('change', () => poll.now());
