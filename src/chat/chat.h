@@ -49,6 +49,7 @@ struct chat_message {
     struct str role, content, state;
     struct str model, error; // "": none
     int64_t tokens;          // of an answer; negative: not known
+    int64_t seq; // of one that is being written: the last append in content; negative: not known
     int64_t created_ms, updated_ms;
 };
 /* The row as JSON. False: no room. */
@@ -106,7 +107,8 @@ bool chat_cancel(struct chat *c, struct hub *hub, struct str tenant, int64_t con
 /* ---- looking ---- */
 
 enum chat_look {
-    CHAT_MESSAGES,      // {"messages":[..],"has_more":..}
+    CHAT_MESSAGES,      // {"messages":[..],"has_more":..,"epoch":..,"offset":..}: the channel's
+                        // position before they were read, where it has one; see live.c
     CHAT_HISTORY,       // of the orchestrator: [{"id","role","content","timestamp"}]
     CHAT_CONVERSATIONS, // {"conversations":[..],"total":..}
     CHAT_CONVERSATION,  // one

@@ -61,6 +61,7 @@ static void message_read(const struct sql_value *row, struct chat_message *ret)
         .model = row[5].s,
         .error = row[6].s,
         .tokens = row[7].type == SQL_INT ? row[7].i : -1,
+        .seq = -1,
         .created_ms = row[8].i,
         .updated_ms = row[9].i,
     };
