@@ -16,6 +16,7 @@ model that names none of these behaviours gets upstream.script, which is "words"
     error    n tokens (2), then an error object in the stream
     huge     one line of `bytes` bytes that does not end
     fail     an error answer: status (500), retry_after, body
+    odd      the head of an answer that is none: status (101), then silence with the connection open
 
     n           tokens               delay     seconds before each token but the first
     first       seconds before the first token (with `gate` too)
@@ -65,7 +66,7 @@ class Script:
     """A behaviour with its settings."""
 
     NAMES = {"words", "echo", "gate", "stall", "silent", "close", "drop", "garbage", "html", "json",
-             "error", "huge", "fail"}
+             "error", "huge", "fail", "odd"}
 
     def __init__(self, spoken):
         name, _, query = spoken.partition("?")
@@ -255,6 +256,10 @@ class Answer:
             return await self.wire.until_gone()
         if name == "close":
             raise Gone
+        if name == "odd":
+            await self.head(self.script.number("status", 101), "text/html",
+                            "Location: http://127.0.0.1:1/login", "Upgrade: websocket")
+            await self.wire.until_gone()
         if path.endswith("/embeddings"):
             return await self.whole(200, {
                 "object": "list", "model": self.model, "usage": {"prompt_tokens": 3},

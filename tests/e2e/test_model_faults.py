@@ -1,0 +1,65 @@
+"""A model's server that is away, answers with what is no answer, or names things as it should not:
+what clients are told, what is kept, and what the operator reads."""
+
+import json
+
+import pytest
+
+from test_chat import until
+from test_openai import config, history, post
+from upstream import Upstream, text
+
+
+def ask(server, message="a", **fields):
+    status, _, body = server.post("/api/chat", {"message": message, "wait": True, **fields})
+    assert status == 200, body
+    return json.loads(body)["answer"]
+
+
+def lines_about(server, words):
+    return [line for line in server.log.splitlines() if words in line]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_model_that_is_away_and_comes_back(start_recado, retries):
+    upstream = Upstream().start()
+    url = f"http://someone:secret@127.0.0.1:{upstream.port}/v1"
+    server = start_recado(config(upstream, url=url, retries=retries))
+    shown = f"http://127.0.0.1:{upstream.port}/v1"
+    for times in (1, 2):
+        upstream.stop()
+        for _ in range(3):
+            answer = ask(server)
+            assert answer["state"] == "failed"
+            assert answer["error"].startswith(f"the model's server cannot be reached: {shown}: ")
+            status, _, body = post(server.address, "words")
+            assert status == 502 and shown in json.loads(body)["error"]["message"]
+        upstream.start()
+        for _ in range(3):
+            assert ask(server)["state"] == "complete"
+        until(lambda: len(lines_about(server, "answers again")) == times)
+        assert len(lines_about(server, "cannot be reached")) == times
+    assert "warn" in lines_about(server, "cannot be reached")[0].lower()
+    assert f"tries that failed: {3 * (retries + 1) + 3}" in lines_about(server, "answers again")[0]
+    for line in lines_about(server, "model's server at"):
+        assert shown in line and "secret" not in line and "someone" not in line
+    upstream.stop()
+
+
+@pytest.mark.parametrize("status", [101, 301, 302, 304, 307])
+def test_heads_that_are_no_answer_fail_at_once(start_recado, upstream, status):
+    """The time-outs are of an hour: who waited for one would wait in vain."""
+    server = start_recado(config(upstream, timeout="1h", idle_timeout="1h", answer_timeout="1h"))
+    model = f"odd?status={status}"
+    answer = ask(server, model=model)
+    assert answer["state"] == "failed" and answer["content"] == ""
+    assert answer["error"] == ("what answers is not a model: it does not speak the OpenAI protocol "
+                               f"({status})")
+    assert upstream.calls == 1  # asking again would not help
+    for stream in (True, False):
+        for headers in ({}, {"X-Recado-Channel": "answer:1"}):
+            got, told, body = post(server.address, model, stream, **headers)
+            assert got == 502 and "Location" not in told
+            assert json.loads(body)["error"]["code"] == "garbage", body
+    assert history(server, "answer:1") == []
+    assert ask(server, model="words?n=2")["content"] == text(2)
