@@ -248,6 +248,12 @@ static void record_finish_with(struct relay *y, enum record_state state, const s
     buf_fini(&tail);
 }
 
+/* A client that is told of another place or protocol would go there. */
+static bool is_an_answer(unsigned status)
+{
+    return status >= 200 && (status < 300 || status >= 400);
+}
+
 static void end_of_answer(struct relay *y)
 {
     struct str why = buf_str(&y->why);
@@ -257,7 +263,7 @@ static void end_of_answer(struct relay *y)
                    y->open_why != NULL ? str_from(y->open_why) : err_message(y->open_err));
     else if (y->cancelled)
         end_reader(y, 499, STR("cancelled"), STR("the answer was cancelled"));
-    else if (good || (y->carrier == NULL && y->whole))
+    else if (good || (y->carrier == NULL && y->whole && is_an_answer(y->status)))
         end_reader(y, 0, STR_NONE, STR_NONE);
     else
         end_reader(y, status_of(y->failure), str_from(llm_failure_label(y->failure)), why);
