@@ -2,6 +2,8 @@
 what clients are told, what is kept, and what the operator reads."""
 
 import json
+import urllib.parse
+import uuid
 
 import pytest
 
@@ -63,3 +65,37 @@ def test_heads_that_are_no_answer_fail_at_once(start_recado, upstream, status):
             assert json.loads(body)["error"]["code"] == "garbage", body
     assert history(server, "answer:1") == []
     assert ask(server, model="words?n=2")["content"] == text(2)
+
+
+NAMES = ['""', '"\\ud800"', '"a\\u0000b"', "1e999", "-1", "0.5", "123456789012345678901234567890",
+         '"' + "x" * 4000 + '"', '{"a": [1]}', "null"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:12])
+def test_an_answer_without_a_name_that_can_be_one(start_recado, upstream, name):
+    """A message of a channel has a name that its readers can tell from others all the same."""
+    server = start_recado(config(upstream))
+    upstream.script = "words?n=2&" + urllib.parse.urlencode({"id": name, "named": name})
+    for stream in (True, False):
+        status, _, body = post(server.address, "m", stream, **{"X-Recado-Channel": "answer:1"})
+        assert status == 200, body
+    answer = ask(server)
+    assert answer["state"] == "complete" and answer["content"] == text(2)
+    kept = history(server, "answer:1")
+    assert [m["content"] for m in kept] == [text(2)] * 2
+    assert all(str(uuid.UUID(m["id"])) == m["id"] for m in kept) and kept[0]["id"] != kept[1]["id"]
+    for words in [m.get("model") or "" for m in [*kept, answer]]:
+        assert len(words) <= 255 and "\0" not in words and words.encode() is not None
+
+
+@pytest.mark.parametrize("key", ["id", "named"])
+@pytest.mark.parametrize("name", ['"\xff"', '"\xed\xa0\x80"', '"a\nb"', '"a'], ids=ascii)
+def test_a_name_that_is_not_json(start_recado, upstream, name, key):
+    server = start_recado(config(upstream))
+    upstream.script = "words?n=2&" + urllib.parse.urlencode({key: name})
+    answer = ask(server)
+    assert answer["state"] == "failed" and answer["error"].startswith("what answers is not a model")
+    for stream in (True, False):
+        post(server.address, "m", stream, **{"X-Recado-Channel": "answer:1"})
+    for message in history(server, "answer:1"):
+        assert message["state"] == "failed" and str(uuid.UUID(message["id"])) == message["id"]

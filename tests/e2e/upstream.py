@@ -25,6 +25,7 @@ model that names none of these behaviours gets upstream.script, which is "words"
     done=0      no [DONE]            finish=0    no finish_reason
     usage=1     counts of tokens     escaped=1   the JSON is ASCII, with surrogate pairs
     space=0     data:{..}            split=1     an event's JSON on two data: lines
+    id, named            raw JSON: what the answer is called, and its model
     times=N     only for the first N requests of this very model name, then as `then` (words)
 
 Requests are in upstream.requests; calls, under_way, under_way_max, cancelled count. It runs in a
@@ -101,6 +102,8 @@ class Answer:
         self.script = server._script_of(spoken)
         self.model = spoken
         self.id = f"chatcmpl-{next(server._ids)}"
+        self.names = {key: self.script.settings[name].encode("latin-1") for key, name in
+                      (("id", "id"), ("model", "named")) if name in self.script.settings}
         self.chat = request.path.endswith("/chat/completions")
 
     # ---- bytes ----
@@ -141,7 +144,11 @@ class Answer:
     # ---- the protocol ----
 
     def dump(self, value):
-        return json.dumps(value, ensure_ascii=self.script.flag("escaped")).encode()
+        text = json.dumps(value, ensure_ascii=self.script.flag("escaped")).encode()
+        for key, raw in self.names.items():  # it need not be JSON
+            text = text.replace(json.dumps({key: value.get(key)}).encode()[1:-1],
+                                json.dumps(key).encode() + b": " + raw)
+        return text
 
     def piece(self, said=None, finish=None, **more):
         if self.chat:
@@ -220,10 +227,10 @@ class Answer:
             choice["message"] = {"role": "assistant", "content": said}
         else:
             choice["text"] = said
-        await self.whole(200, {"id": self.id,
-                               "object": "chat.completion" if self.chat else "text_completion",
-                               "created": 1700000000, "model": self.model, "choices": [choice],
-                               "usage": self.usage(len(self.said()))})
+        kind = "chat.completion" if self.chat else "text_completion"
+        await self.whole(200, self.dump({"id": self.id, "object": kind, "created": 1700000000,
+                                         "model": self.model, "choices": [choice],
+                                         "usage": self.usage(len(self.said()))}))
 
     async def fail(self):
         status = self.script.number("status", 500)
