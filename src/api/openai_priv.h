@@ -34,6 +34,7 @@ struct relay {
     bool opening;   // the record's position is not known yet
     bool asked;     // the record was asked for
     bool cancelled;
+    bool full; // the record has ended before the answer, which was too long for it
     enum err open_err;
     const char *open_why;
     struct position before; // where the channel stood

@@ -4,7 +4,8 @@
  * Always true between two calls:
  *   I1. a reader gets whole events only: what is said between them (a heartbeat, an error) is read
  *       as what it is.
- *   I2. without a channel the call ends with its reader; with one it does not.
+ *   I2. the call ends when nobody is there for whom it is: neither a reader, nor a channel whose
+ *       record still takes text.
  *   I3. an answer that goes into a channel has its head when the record's position is known.
  */
 #include "api/openai_priv.h"
@@ -138,13 +139,25 @@ static void end_reader(struct relay *y, unsigned status, struct str code, struct
         reply(y, message.n == 0, status, code, message);
 }
 
+static bool has_reader(const struct relay *y)
+{
+    return y->http != NULL || y->carrier != NULL;
+}
+
+static void end_unwanted(struct relay *y)
+{
+    if (y->call == NULL || has_reader(y) || (y->published && !y->full))
+        return;
+    llm_cancel(&y->call);
+    y->ended = true;
+}
+
 static void reader_gone(struct relay *y)
 {
     buf_fini(&y->held);
     buf_init(&y->held, llm_answer_max_bytes(y->api->llm));
     y->held_seen = 0;
-    if (!y->published)
-        llm_cancel(&y->call);
+    end_unwanted(y);
     relay_settle(y);
 }
 
@@ -341,9 +354,13 @@ static void take_token(void *ctx, struct str text)
     open_record(y);
     if (y->call == NULL || y->record == NULL)
         return; // refused
-    if (!record_append(y->record, text))
-        record_finish_with(y, RECORD_FAILED, NULL,
-                           STR("longer than a message of a channel may be"));
+    if (record_append(y->record, text))
+        return;
+    record_finish_with(y, RECORD_FAILED, NULL, STR("longer than a message of a channel may be"));
+    stop_writing(y); // what a reader still gets is his alone
+    y->full = true;
+    end_unwanted(y);
+    relay_settle(y);
 }
 
 /* What this answer is, by its first piece. */
@@ -375,7 +392,7 @@ static void take_piece(void *ctx, struct llm_call *call, unsigned status, struct
         decide(y, call);
     if (y->streams && llm_call_id(call).n > 0)
         open_record(y);
-    if (y->call == NULL || (y->http == NULL && y->carrier == NULL))
+    if (y->call == NULL || !has_reader(y))
         return; // refused, or nobody reads
     if (buf_add(&y->held, bytes))
         flush(y);

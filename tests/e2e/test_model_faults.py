@@ -1,6 +1,8 @@
 """A model's server that is away, answers with what is no answer, or names things as it should not:
 what clients are told, what is kept, and what the operator reads."""
 
+import concurrent.futures
+import http.client
 import json
 import urllib.parse
 import uuid
@@ -8,7 +10,7 @@ import uuid
 import pytest
 
 from test_chat import until
-from test_openai import config, history, post
+from test_openai import TYPE, asked, cancel, config, history, post
 from upstream import Upstream, text
 
 
@@ -99,3 +101,56 @@ def test_a_name_that_is_not_json(start_recado, upstream, name, key):
         post(server.address, "m", stream, **{"X-Recado-Channel": "answer:1"})
     for message in history(server, "answer:1"):
         assert message["state"] == "failed" and str(uuid.UUID(message["id"])) == message["id"]
+
+
+# ---- longer than a message of a channel may be ----
+
+FAT = "gate?n=8&fat=300000"  # the fourth token is too much
+
+
+def begin(server, upstream, tokens):
+    """A reader of an answer that goes into a channel; so many tokens of it were given."""
+    wire = http.client.HTTPConnection(server.address, timeout=60)
+    wire.request("POST", "/v1/chat/completions", asked(FAT), {**TYPE, "X-Recado-Channel": "answer:1"})
+    upstream.release(tokens)
+    return wire, wire.getresponse()
+
+
+def the_record_is_over(server):
+    until(lambda: [m["state"] for m in history(server, "answer:1")] == ["failed"])
+    [kept] = history(server, "answer:1")
+    assert len(kept["content"]) > 900000
+    assert kept["error"] == "longer than a message of a channel may be"
+
+
+def test_a_record_that_is_full_ends_an_answer_without_reader(start_recado, upstream):
+    server = start_recado(config(upstream))
+    wire, _ = begin(server, upstream, 1)
+    wire.close()
+    upstream.release(4)
+    the_record_is_over(server)
+    upstream.wait(lambda u: u.cancelled == 1)
+    assert upstream.tokens < 8
+
+
+def test_whoever_reads_on_gets_the_whole(start_recado, upstream):
+    server = start_recado(config(upstream, "client: {out_max: 16MiB}\n"))
+    wire, answer = begin(server, upstream, 1)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        read = pool.submit(answer.read)
+        upstream.release(4)
+        the_record_is_over(server)
+        cancel(server, "answer:1", 0)
+        upstream.release(3)
+        body = read.result(60)
+    assert body.count(b"x" * 300000) == 8 and body.rstrip().endswith(b"data: [DONE]")
+    assert upstream.cancelled == 0
+    wire.close()
+
+
+def test_a_reader_who_leaves_a_full_record_ends_the_answer(start_recado, upstream):
+    server = start_recado(config(upstream))
+    wire, _ = begin(server, upstream, 5)
+    the_record_is_over(server)
+    wire.close()
+    upstream.wait(lambda u: u.cancelled == 1)

@@ -25,6 +25,7 @@ model that names none of these behaviours gets upstream.script, which is "words"
     done=0      no [DONE]            finish=0    no finish_reason
     usage=1     counts of tokens     escaped=1   the JSON is ASCII, with surrogate pairs
     space=0     data:{..}            split=1     an event's JSON on two data: lines
+    fat=N                N further bytes in each token
     id, named            raw JSON: what the answer is called, and its model
     times=N     only for the first N requests of this very model name, then as `then` (words)
 
@@ -167,7 +168,8 @@ class Answer:
             last = (self.body.get("messages") or [{"content": self.body.get("prompt", "")}])[-1]
             return [w for w in (last["content"].replace(" ", " \0")).split("\0") if w]
         few = self.script.name in ("stall", "drop", "garbage", "error")
-        return tokens(self.script.number("n", 2 if few else 8))
+        fat = "x" * self.script.number("fat", 0)
+        return [word + fat for word in tokens(self.script.number("n", 2 if few else 8))]
 
     async def tokens(self):
         if self.chat:
