@@ -24,6 +24,7 @@ struct chat_options {
     uint32_t message_max_bytes; // of a question
     uint32_t queue_max;         // answers of one conversation that wait
     uint32_t model_queue_max;   // questions that wait for the model, of all
+    uint64_t keep_ms;           // conversations without activity go after it; 0: never
 };
 
 /* NULL: no memory. store and llm (NULL: there is no model) must outlive the loops. */
@@ -136,6 +137,7 @@ bool chat_look_up(struct chat *c, struct hub *hub, const struct chat_lookup *l,
 uint32_t chat_message_max_bytes(const struct chat *c);
 struct chat_stats {
     uint64_t questions, complete, cancelled, failed, saves, open;
+    uint64_t forgotten; // conversations that were too old
 };
 void chat_read_stats(const struct chat *c, struct chat_stats *ret);
 

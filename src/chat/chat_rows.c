@@ -311,3 +311,67 @@ enum sql_result chat_rows_delete(struct sql *db, struct str tenant, int64_t id)
                 whose, which);
     return r;
 }
+
+/* ---- what is too old ---- */
+
+#define IS_OLD                                                                                     \
+    "updated < ? AND NOT EXISTS (SELECT 1 FROM recado_answers JOIN recado_messages"                \
+    " ON recado_messages.id = recado_answers.id"                                                   \
+    " WHERE recado_messages.tenant = recado_conversations.tenant"                                  \
+    " AND recado_messages.conversation = recado_conversations.id)"
+
+struct old_reader {
+    rows_old_fn *each;
+    void *ctx;
+};
+
+static bool old_row(void *ctx, const struct sql_value *row, size_t count)
+{
+    const struct old_reader *r = ctx;
+    (void)count;
+    return r->each(r->ctx, row[0].s, row[1].i);
+}
+
+enum sql_result chat_rows_old(struct sql *db, int64_t before_ms, int64_t limit, rows_old_fn *each,
+                              void *ctx)
+{
+    struct old_reader reader = {each, ctx};
+    return RUN(db, "SELECT tenant, id FROM recado_conversations WHERE " IS_OLD " LIMIT ?", old_row,
+               &reader, sql_int(before_ms), sql_int(limit));
+}
+
+/* Its messages up to last. */
+static enum sql_result forget_some(struct sql *db, struct sql_value tenant, struct sql_value id,
+                                   int64_t last)
+{
+    enum sql_result r =
+        RUN(db, "DELETE FROM recado_messages WHERE tenant = ? AND conversation = ? AND id <= ?",
+            NULL, NULL, tenant, id, sql_int(last));
+    if (r == SQL_OK)
+        r = RUN(db,
+                "UPDATE recado_conversations SET message_count = message_count - ?"
+                " WHERE tenant = ? AND id = ?",
+                NULL, NULL, sql_int(sql_changes(db)), tenant, id);
+    return r;
+}
+
+enum sql_result chat_rows_forget_old(struct sql *db, struct str tenant, int64_t id,
+                                     int64_t before_ms, int64_t most, enum chat_old *ret)
+{
+    struct sql_value whose = sql_text(tenant), which = sql_int(id);
+    int64_t is_there = 0, last = 0;
+    *ret = CHAT_OLD_NO_MORE;
+    enum sql_result r =
+        RUN(db, "SELECT id FROM recado_conversations WHERE tenant = ? AND id = ? AND " IS_OLD,
+            number_row, &is_there, whose, which, sql_int(before_ms));
+    if (r != SQL_OK || is_there == 0)
+        return r;
+    r = RUN(db,
+            "SELECT id FROM recado_messages WHERE tenant = ? AND conversation = ? ORDER BY id"
+            " LIMIT 1 OFFSET ?",
+            number_row, &last, whose, which, sql_int(most - 1));
+    if (r != SQL_OK)
+        return r;
+    *ret = last > 0 ? CHAT_OLD_BEGUN : CHAT_OLD_GONE;
+    return last > 0 ? forget_some(db, whose, which, last) : chat_rows_delete(db, tenant, id);
+}
