@@ -42,7 +42,9 @@ static void step_done(struct store_job *j)
 
 void sweep_look(struct sweep *s)
 {
-    s->busy = true;
+    s->busy = !s->stopped;
+    if (s->stopped)
+        return;
     s->job = (struct store_job){.loop = s->loop,
                                 .reads = true,
                                 .search = s->ops->search,
@@ -53,7 +55,9 @@ void sweep_look(struct sweep *s)
 
 void sweep_step(struct sweep *s)
 {
-    s->busy = true;
+    s->busy = !s->stopped;
+    if (s->stopped)
+        return;
     s->job = (struct store_job){.loop = s->loop, .run = step_run, .done = step_done};
     store_do(s->store, &s->job);
 }
