@@ -173,8 +173,8 @@ static void append_done(struct store_append *a)
             say_not_stored(r);
         request_resume(r);
     }
-    struct channel *ch = channel_of(a);
-    if (ch != NULL && a->result != SQL_OK)
+    struct channel *ch = a->result != SQL_OK ? channel_of(a) : NULL;
+    if (ch != NULL)
         waiters_resume(ch, a->event.offset, false);
 }
 
