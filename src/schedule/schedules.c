@@ -86,6 +86,16 @@ const char *words_check(const struct schedule_words *w, struct plan *ret, char a
     return times_check(w, ret, at);
 }
 
+/* Of what somebody asks for: in order, and there is somebody to call. */
+static const char *wish_check(const struct schedules *s, const struct schedule_words *w,
+                              struct plan *ret, char at[SCHEDULE_WHY_MAX])
+{
+    const char *why = words_check(w, ret, at);
+    if (why == NULL && s->o.nobody != NULL)
+        why = s->o.nobody(s->o.ctx, w);
+    return why;
+}
+
 /* "Security Audit" is called security-audit. */
 static struct str id_from_name(struct str name, char at[SCHEDULE_ID_MAX])
 {
@@ -263,7 +273,7 @@ void schedules_add(struct schedules *s, struct str tenant, struct str id,
 {
     char at[SCHEDULE_ID_MAX], why_at[SCHEDULE_WHY_MAX];
     struct plan plan = {0};
-    const char *why = words_check(words, &plan, why_at);
+    const char *why = wish_check(s, words, &plan, why_at);
     if (id.n == 0)
         id = id_from_name(words->name, at);
     if (why == NULL && !id_is_clean(id))
@@ -305,7 +315,7 @@ void schedules_change(struct schedules *s, struct str tenant, struct str id,
     struct entry *e = entry_seen(s, tenant, id);
     char why_at[SCHEDULE_WHY_MAX];
     struct plan plan = {0};
-    const char *why = words_check(words, &plan, why_at);
+    const char *why = wish_check(s, words, &plan, why_at);
     if (e == NULL) {
         done(ctx, SCHEDULE_UNKNOWN, NULL, "no such schedule");
         return;
