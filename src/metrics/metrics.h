@@ -44,14 +44,14 @@ struct metrics_source {
 void metrics_add(struct metrics_source *source, void (*put)(void *ctx, struct buf *page),
                  void *ctx);
 /* Lines of the page, for those. */
-void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v);
-void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v);
+void metrics_put_counter(struct buf *b, const char *name, const char *help, uint64_t v);
+void metrics_put_gauge(struct buf *b, const char *name, const char *help, uint64_t v);
 /* The lines about the lines, then one for each label's value. */
-void metrics_put_head(struct buf *page, const char *name, const char *type, const char *help);
-void metrics_put_labelled(struct buf *page, const char *name, const char *label, const char *value,
+void metrics_put_head(struct buf *b, const char *name, const char *type, const char *help);
+void metrics_put_labelled(struct buf *b, const char *name, const char *label, const char *value,
                           uint64_t v);
 /* unit: of the histogram's bounds, in seconds. */
-void metrics_put_seconds(struct buf *page, const char *name, const char *help,
+void metrics_put_seconds(struct buf *b, const char *name, const char *help,
                          const struct histogram *h, double unit);
 
 /* Before anything else is done with it. */

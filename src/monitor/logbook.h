@@ -83,7 +83,7 @@ struct logbook_query {
 };
 /* The newest that match, oldest first, with a reference each; ret has room for limit. *ret_more:
  * there are older ones. *ret_newest: all lines up to this one have been looked at. */
-size_t logbook_read(struct logbook *b, const struct logbook_query *q, struct log_line **ret,
+size_t logbook_read(struct logbook *b, const struct logbook_query *asked, struct log_line **ret,
                     bool *ret_more, uint64_t *ret_newest);
 
 struct logbook_stats {
