@@ -5,6 +5,7 @@
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H
 
+#include "auth/admission.h"
 #include "base/stats.h"
 #include "http/http.h"
 #include "hub/hub.h"
@@ -27,6 +28,7 @@ struct metrics_more {
 
 struct metrics_source {
     const struct node *node;
+    const admission_slot *admission;
     struct metrics_loop *loops;
     unsigned loop_count;
     const char *version;
@@ -59,7 +61,7 @@ void metrics_loop_init(struct metrics_loop *m);
 /* For flusher.observe_latency; ctx: the struct metrics_loop. */
 void metrics_observe(void *ctx, uint64_t ns);
 
-/* /metrics */
+/* /metrics: without a key, but not for pages of other sites. */
 bool metrics_routes(struct http_router *rt, const struct metrics_source *source);
 /* /health, /healthz/live, /healthz/ready */
 bool health_routes(struct http_router *rt, const struct metrics_source *source);
