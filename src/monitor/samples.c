@@ -93,6 +93,7 @@ static struct sample *place_of(const struct samples *h, uint32_t n)
 
 static void ring_add(struct samples *h, const struct sample *s)
 {
+    MUST(h->o.keep > 0);
     while (h->count > 0 && place_of(h, h->count - 1)->time_ms >= s->time_ms)
         h->count--;
     if (h->count == h->o.keep) {
