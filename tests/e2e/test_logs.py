@@ -232,6 +232,20 @@ def test_tenants(start_recado):
     assert server.post("/api/logs", {"message": "by a client", "source": "page"}, bearer)[0] == 200
 
 
+def test_a_noisy_tenant_pushes_out_its_own_lines(start_recado):
+    server = start_recado("logs: {keep: 300, own: false}\n")
+    post(server, {"logs": [{"message": f"{i}"} for i in range(10)], "tenant": "quiet"})
+    for part in range(5):
+        post(server, {"logs": [{"message": f"{part} {i}"} for i in range(200)], "tenant": "noisy"})
+    for _ in range(2):
+        lines = read(server, "?tenant=quiet&limit=1000")[0]
+        assert [line["message"] for line in lines] == [str(i) for i in range(10)]
+        lines = read(server, "?tenant=noisy&limit=1000")[0]
+        assert len(lines) == 290 and lines[-1]["message"] == "4 199"
+        server.stop()
+        server.start()
+
+
 async def test_many_lines_to_many_readers(start_recado):
     """10,000 lines as fast as they go, 100 readers: everybody hears all of them in order."""
     server = start_recado("loops: 2\n")
