@@ -22,6 +22,7 @@ struct logbook {
     struct logbook_options o;
     struct mail mail;    // lines wait to be told
     struct timer timer;  // to store
+    bool failing;        // to store: the last write
     atomic_bool telling; // by the thread teller
     _Atomic pthread_t teller;
 

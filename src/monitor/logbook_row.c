@@ -6,6 +6,7 @@
  */
 #include "monitor/logbook_priv.h"
 
+#include "base/log.h"
 #include "base/must.h"
 #include "store/store.h"
 
@@ -70,12 +71,24 @@ static void writing_failed(struct logbook *b, const struct writing *w)
     pthread_mutex_unlock(&b->lock);
 }
 
+/* Once each time, because these lines are among those that are to be written. */
+static void say_how_it_goes(struct logbook *b, bool ok)
+{
+    if (!ok && !b->failing)
+        log_warn("logs: lines cannot be written to the store; the newest stay in memory until "
+                 "they can");
+    else if (ok && b->failing)
+        log_info("logs: lines are written to the store again");
+    b->failing = !ok;
+}
+
 static void writing_done(struct store_job *j)
 {
     struct writing *w = container_of(j, struct writing, job);
     struct logbook *b = w->book;
     if (j->result != SQL_OK)
         writing_failed(b, w);
+    say_how_it_goes(b, j->result == SQL_OK);
     for (size_t i = 0; i < w->count; i++)
         log_line_unref(w->lines[i]);
     free(w);
