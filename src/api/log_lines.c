@@ -36,7 +36,7 @@ static bool read_optional(struct log_batch *b, struct str *ret)
 
 static bool read_time(struct log_batch *b, int64_t *ret_ms)
 {
-    struct str text;
+    struct str text = STR_NONE;
     struct date date;
     double v;
     if (json_peek(&b->j) == JSON_NULL)

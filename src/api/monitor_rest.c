@@ -110,17 +110,32 @@ static bool range_read(struct http_request *r, struct samples_range *g)
     return true;
 }
 
+/* Samples of a step that is the interval are given as they are, unless they are of a time when they
+ * were taken more often. False: no memory. */
+static bool history_read(const struct api *api, const struct samples_range *g, struct sample **ret,
+                         size_t *ret_count)
+{
+    struct samples_range raw = *g;
+    raw.step_ms = 0;
+    if (g->step_ms != api->monitor_interval_ms)
+        return samples_read(api->samples, g, ret, ret_count);
+    if (!samples_read(api->samples, &raw, ret, ret_count))
+        return false;
+    size_t n = *ret_count;
+    if (n < 3 || ((*ret)[n - 1].time_ms - (*ret)[0].time_ms) / (int64_t)(n - 1) >= g->step_ms / 2)
+        return true;
+    free(*ret);
+    return samples_read(api->samples, g, ret, ret_count);
+}
+
 static void reply_history(struct http_request *r, const struct samples_range *g)
 {
     int64_t interval_ms = api_of(r)->monitor_interval_ms;
-    struct samples_range range = *g;
     struct sample *samples = NULL;
     size_t count = 0;
     struct json_writer w;
     struct buf b;
-    if (range.step_ms == interval_ms)
-        range.step_ms = 0; // as they are
-    if (!samples_read(api_of(r)->samples, &range, &samples, &count)) {
+    if (!history_read(api_of(r), g, &samples, &count)) {
         http_refuse(r, ERR_INTERNAL, NULL);
         return;
     }

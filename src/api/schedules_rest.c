@@ -19,8 +19,8 @@ struct wish {
     struct schedule_words words;
     bool has_id, has_name, has_display_name, has_interval, has_cron, has_url, has_prompt, has_model;
     bool has_paused, paused;
-    struct buf text;   // decoded strings
-    const char *wrong; // NULL: none
+    struct buf text;    // decoded strings
+    struct str unknown; // the first field that is none of these, raw; "": all are
     struct json j;
 };
 
@@ -68,6 +68,8 @@ static void read_field(struct wish *w, struct str key)
     }
     if (json_key_is(key, STR("paused")))
         w->has_paused = json_read_bool(&w->j, &w->paused);
+    else if (w->unknown.p == NULL)
+        w->unknown = key;
 }
 
 /* False: it is not an object of JSON; w->j says why. */
@@ -285,6 +287,32 @@ static void change(struct http_request *r, const struct asker *who, struct str i
         schedules_change(all, who->tenant, id, &w->words, waiting_done, wait);
 }
 
+static bool is_time_zone(struct str key)
+{
+    static const struct str words[] = {
+        {"timezone", 8}, {"time_zone", 9}, {"timeZone", 8}, {"tz", 2}, {"zone", 4}};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (json_key_is(key, words[i]))
+            return true;
+    }
+    return false;
+}
+
+/* A field that is left unread would be a wish that is not granted. False: answered. */
+static bool fields_known(struct http_request *r, const struct wish *w)
+{
+    struct str key = w->unknown;
+    if (key.p == NULL)
+        return true;
+    if (is_time_zone(key))
+        return rest_refuse(r, key, "schedules run in UTC and have no time zone");
+    if (key.n == 0 || key.n > 64)
+        return rest_refuse(r, STR("body"), "a field of that name is not known");
+    return rest_refuse(r, key,
+                       "not known; there are id, name, display_name, interval, cron, url, prompt, "
+                       "model, paused and tenant");
+}
+
 /* POST of a new one (id ""), or PATCH. */
 static void write_one(struct http_request *r, struct str id)
 {
@@ -298,6 +326,8 @@ static void write_one(struct http_request *r, struct str id)
             // answered
         } else if (!readable) {
             rest_refuse_json(r, &w.j);
+        } else if (!fields_known(r, &w)) {
+            // answered
         } else if (id.n > 0) {
             change(r, &who, id, &w);
         } else {

@@ -125,7 +125,7 @@ static bool find_answer(struct bench *b, struct bench_conn *c, size_t *ret_head,
 void bench_polling_take(struct bench *b, struct bench_conn *c, struct str bytes)
 {
     size_t head;
-    uint64_t n;
+    uint64_t n = 0;
     if (!buf_add(c->early, bytes)) {
         bench_lost(b, c, "an answer is too long");
         return;

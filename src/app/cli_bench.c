@@ -64,11 +64,14 @@ static const char help[] =
     "      --tail TEXT         after it\n"
     "      --pong TEXT         the answer to messages of 1 to 4 bytes\n";
 
+enum { CHANNEL_TEXT_MAX = 300 };
+
 struct bench_options {
     const char *protocol, *channel, *tenant, *token, *transport, *api_key;
     const char *publish_path, *head, *tail, *pong;
     struct cli_list setup, publish_setup;
     bool http, json;
+    char channel_at[CHANNEL_TEXT_MAX];
 };
 
 static const struct {
@@ -80,7 +83,7 @@ static const struct {
              {"connections", bench_connections}};
 
 enum { MODE_COUNT = sizeof(modes) / sizeof(modes[0]), CONNECTIONS_MAX = 4000000 };
-enum { CHANNELS_MAX = 1000000, CHANNEL_TEXT_MAX = 300 };
+enum { CHANNELS_MAX = 1000000 };
 enum { SOURCES_MAX = 60000 }; // 127.0.0.2 and up: all of them are this machine's
 
 /* What is wrong, a constant; NULL: nothing. */
@@ -148,16 +151,16 @@ static const char *set_protocol(struct bench *b, const struct bench_options *o)
 }
 
 /* Publishers only, and each is told what became of what it sent. */
-static const char *set_publishing(struct bench *b, struct bench_options *o, char *channel)
+static const char *set_publishing(struct bench *b, struct bench_options *o)
 {
     if (o->http || o->transport != NULL ||
         (o->protocol != NULL && strcmp(o->protocol, "native") != 0))
         return "publish is for the native protocol";
-    int n =
-        snprintf(channel, CHANNEL_TEXT_MAX, "%s%%c", o->channel != NULL ? o->channel : "bench:");
+    int n = snprintf(o->channel_at, CHANNEL_TEXT_MAX, "%s%%c",
+                     o->channel != NULL ? o->channel : "bench:");
     if (n >= CHANNEL_TEXT_MAX)
         return "--channel is too long";
-    o->channel = channel;
+    o->channel = o->channel_at;
     b->answers = true;
     b->sample_count = b->conn_count;
     const char *wrong = set_protocol(b, o);
@@ -168,7 +171,6 @@ static const char *set_publishing(struct bench *b, struct bench_options *o, char
 
 static int run_mode(struct bench *b, struct bench_options *o, const char *mode)
 {
-    char channel[CHANNEL_TEXT_MAX];
     const char *names[MODE_COUNT + 1] = {NULL};
     for (size_t i = 0; i < MODE_COUNT; i++) {
         names[i] = modes[i].name;
@@ -177,7 +179,7 @@ static int run_mode(struct bench *b, struct bench_options *o, const char *mode)
         b->mode = modes[i].name;
         const char *wrong = check_numbers(b);
         if (wrong == NULL && modes[i].run == bench_publish)
-            wrong = set_publishing(b, o, channel);
+            wrong = set_publishing(b, o);
         else if (wrong == NULL)
             wrong = set_protocol(b, o);
         if (wrong != NULL)

@@ -11,7 +11,7 @@
 
 extern char **environ;
 
-enum { TEXT_MAX_BYTES = 4 * 1024 * 1024 };
+enum { TEXT_MAX_BYTES = 4 * 1024 * 1024, REASON_MAX = 256 };
 
 static const char help[] =
     "usage: recado config check   [-c FILE] [--KEY VALUE]...\n"
@@ -47,6 +47,15 @@ static bool is_file_option(const char *arg)
     return str_eq(s, STR("-c")) || str_eq(s, STR("--config"));
 }
 
+static int refuse_argument(const char *arg)
+{
+    char at[REASON_MAX];
+    struct buf why = buf_on(at, sizeof(at));
+    if (config_flag_explain(arg, &why))
+        return cli_refuse(&spec, "%.*s", STR_FMT(buf_str(&why)));
+    return cli_refuse(&spec, "\"%s\": a file is given with -c, a key as --section.key VALUE", arg);
+}
+
 static int arguments_parse(int argc, char **argv, struct arguments *ret)
 {
     *ret = (struct arguments){.file = config_file_default(environ)};
@@ -57,11 +66,12 @@ static int arguments_parse(int argc, char **argv, struct arguments *ret)
         if (is_file_option(argv[i]) && i + 1 < argc) {
             ret->file = argv[i + 1];
             i += 2;
+        } else if (str_starts(str_from(argv[i]), STR("--config="))) {
+            ret->file = argv[i++] + 9;
         } else if (config_flag_take(argc, argv, &i, &flag)) {
             ret->flags[ret->flag_count++] = flag;
         } else {
-            return cli_refuse(
-                &spec, "\"%s\": a file is given with -c, a key as --section.key VALUE", argv[i]);
+            return refuse_argument(argv[i]);
         }
     }
     return CLI_DONE;

@@ -205,6 +205,9 @@ const char *config_file_default(char *const *env);
  * "--insecure"), fills *ret and steps *i over it and its value. False: it is not such a flag.
  * A flag without its value comes back with value NULL. */
 bool config_flag_take(int argc, char **argv, int *i, struct config_flag *ret);
+/* What to say of an argument that it does not take: which flag there is not, and the nearest one.
+ * False: it has no form of a flag. */
+bool config_flag_explain(const char *arg, struct buf *out);
 
 /* Whether a client must bring a token (auth.require_token, with auto decided): auto wants one when
  * a key to check it is configured and an address can be reached from other machines. A token that

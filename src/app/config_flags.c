@@ -3,7 +3,10 @@
  *
  * Always true: the last flag of a key wins; of a list all of them together are the value.
  */
+#include "app/cli.h"
 #include "app/config_priv.h"
+
+#include <stdio.h>
 
 static const struct {
     struct str flag, path;
@@ -110,5 +113,55 @@ bool config_flag_take(int argc, char **argv, int *i, struct config_flag *ret)
     else
         ret->value = *i + 1 < argc ? argv[++*i] : NULL;
     ++*i;
+    return true;
+}
+
+/* ---- a flag that is none ---- */
+
+enum { FLAG_TEXT_MAX = 64, FLAGS_MAX = 512 };
+
+/* Who leaves out the section means the key of that name, where there is one. */
+static const char *key_named(struct str name)
+{
+    for (size_t i = 0; i < config_key_count; i++) {
+        if (config_keys[i].scope == SCOPE_CONFIG && flag_is(name, config_keys[i].name))
+            return config_keys[i].path.p;
+    }
+    return NULL;
+}
+
+static const char *flag_nearest(struct str name)
+{
+    const char *names[FLAGS_MAX] = {"config", "help"};
+    char text[FLAG_TEXT_MAX];
+    size_t n = 2;
+    const char *whole = key_named(name);
+    if (whole != NULL)
+        return whole;
+    for (size_t i = 0; i < sizeof(flag_aliases) / sizeof(flag_aliases[0]); i++)
+        names[n++] = flag_aliases[i].flag.p;
+    for (size_t i = 0; i < config_key_count && n < FLAGS_MAX - 1; i++) {
+        if (config_keys[i].scope == SCOPE_CONFIG)
+            names[n++] = config_keys[i].path.p;
+    }
+    snprintf(text, sizeof(text), "%.*s", STR_FMT(name));
+    for (char *p = text; *p != '\0'; p++)
+        *p = *p == '-' ? '_' : *p;
+    return cli_nearest(text, names);
+}
+
+bool config_flag_explain(const char *arg, struct buf *out)
+{
+    struct str name = str_from(arg);
+    if (!str_starts(name, STR("--")) || name.n == 2)
+        return false;
+    struct str rest = str_skip(name, 2);
+    name = str_cut(&rest, '=');
+    if (name.n >= FLAG_TEXT_MAX)
+        name.n = FLAG_TEXT_MAX - 1;
+    const char *like = flag_nearest(name);
+    (void)(buf_add(out, STR("there is no --")) && buf_add(out, name) &&
+           buf_add(out, like != NULL ? STR("; did you mean --") : STR("; see recado config doc")) &&
+           buf_add(out, str_from(like)) && buf_add(out, like != NULL ? STR("?") : STR_NONE));
     return true;
 }

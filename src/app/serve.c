@@ -37,6 +37,8 @@ static const char serve_help[] =
     "signals: SIGHUP reloads the configuration and certificates, SIGTERM and SIGINT drain and end\n"
     "(a second one ends at once).\n";
 
+enum { REASON_MAX = 256 };
+
 struct serve {
     const char *file;
     struct config_flag flags[CONFIG_FLAGS_MAX];
@@ -61,6 +63,18 @@ static bool take_file(int argc, char **argv, int *i, struct serve *ret)
     return false;
 }
 
+static int refuse_argument(const char *arg)
+{
+    char at[REASON_MAX];
+    struct buf why = buf_on(at, sizeof(at));
+    if (config_flag_explain(arg, &why))
+        fprintf(stderr, "recado serve: %.*s\n", STR_FMT(buf_str(&why)));
+    else
+        fprintf(stderr, "recado serve: unknown argument \"%s\"; %s\n", arg,
+                arg[0] == '-' ? "see recado serve --help" : "a file is given with -c FILE");
+    return CLI_WRONG;
+}
+
 /* CLI_DONE: go on. */
 static int read_arguments(int argc, char **argv, struct serve *ret)
 {
@@ -73,11 +87,8 @@ static int read_arguments(int argc, char **argv, struct serve *ret)
         if (take_file(argc, argv, &i, ret))
             continue;
         struct config_flag flag;
-        if (!config_flag_take(argc, argv, &i, &flag)) {
-            fprintf(stderr, "recado serve: unknown argument \"%s\"; %s\n", a.p,
-                    a.p[0] == '-' ? "see recado serve --help" : "a file is given with -c FILE");
-            return CLI_WRONG;
-        }
+        if (!config_flag_take(argc, argv, &i, &flag))
+            return refuse_argument(a.p);
         if (flag.value == NULL || ret->flag_count == CONFIG_FLAGS_MAX) {
             fprintf(stderr, "recado serve: %s needs a value\n", flag.key);
             return CLI_WRONG;

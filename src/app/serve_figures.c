@@ -18,7 +18,7 @@
 enum {
     TENANTS_MAX = 10000000, // never reached: there are no more than sessions
     KEPT_MS = 24 * 3600 * 1000,
-    KEPT_MAX = 86400, // samples, however often they are taken
+    KEPT_MAX = KEPT_MS / 1000, // readings are at least a second apart
     WAIT_TURN_MS = 100
 };
 
@@ -88,13 +88,10 @@ static void taken(void *ctx, const struct monitor_figures *f)
 
 static bool figures_make(struct server *s, struct buf *ret_why)
 {
-    uint64_t keep = KEPT_MS / s->config->monitor_interval_ms;
     (void)ret_why;
     s->api.monitor_interval_ms = s->config->monitor_interval_ms;
-    s->api.samples = samples_create(
-        &(struct samples_options){.loop = s->workers[0].loop,
-                                  .store = s->store,
-                                  .keep = keep > KEPT_MAX ? KEPT_MAX : (uint32_t)keep});
+    s->api.samples = samples_create(&(struct samples_options){
+        .loop = s->workers[0].loop, .store = s->store, .keep = KEPT_MAX, .keep_ms = KEPT_MS});
     return s->api.samples != NULL;
 }
 

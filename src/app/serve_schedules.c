@@ -205,6 +205,19 @@ static const char *ask_model(struct calling *c, const struct schedule_run *r)
 
 /* ---- a run ---- */
 
+static const char *nobody_to_call(void *ctx, const struct schedule_words *w)
+{
+    const struct scheduling *g = ctx;
+    const struct server *s = g->server;
+    if (w->prompt.n > 0)
+        return s->llm != NULL ? NULL
+                              : "prompt: there is no model to ask: set llm.url, or give a url "
+                                "instead";
+    return w->url.n > 0 || s->config->dialects.conductor.backend.n > 0
+               ? NULL
+               : "there is nobody to call: give a url or a prompt, or set conductor.backend";
+}
+
 static void run_begin(void *ctx, struct schedule_run *r)
 {
     struct scheduling *g = ctx;
@@ -272,6 +285,7 @@ static bool make(struct server *s, struct buf *ret_why)
     g->schedules = schedules_create(&(struct schedule_options){.loop = s->workers[HOME].loop,
                                                                .store = s->store,
                                                                .max = s->config->schedules.max,
+                                                               .nobody = nobody_to_call,
                                                                .begin = run_begin,
                                                                .publish = publish,
                                                                .ctx = g});

@@ -170,6 +170,7 @@ static void describe(struct server *s)
     };
     uuid_make(s->api.node_id);
     s->figures.node = s->node;
+    s->figures.admission = &s->admission;
     s->figures.version = RECADO_VERSION;
     s->figures.started_ns = s->api.started_ns;
     s->figures.started_ms = clock_wall_ms();

@@ -126,6 +126,7 @@ static void job_add(struct job *job, struct publication *p)
         continue;
     while (c->job_bytes + p->size > JOBS_MAX_BYTES && job->count > 0)
         job_drop_oldest(job);
+    MUST(job->cap > 0);
     job->events[(job->head + job->count++) % job->cap] = publication_ref(p);
     job->bytes += p->size;
     c->job_bytes += p->size;

@@ -83,7 +83,7 @@ static bool sent_reserve(struct recovery_state *st)
     struct recovery_sent *more = malloc(cap * sizeof(*more));
     if (more == NULL)
         return false;
-    for (uint64_t n = st->lost + 1; n <= st->serial; n++)
+    for (uint64_t n = st->lost + 1; st->sent_cap > 0 && n <= st->serial; n++)
         more[n % cap] = st->sent[n % st->sent_cap];
     free(st->sent);
     st->sent = more;

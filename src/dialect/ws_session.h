@@ -66,7 +66,7 @@ struct ws_session *ws_session_accept(struct http_request *r, const struct endpoi
                                      const uint8_t *client);
 
 /* To this client only, at once, and before what its subscriptions still have to send. */
-void ws_session_send(struct ws_session *ws, struct str message);
+void ws_session_send(struct ws_session *ws, struct str text);
 /* code 0: what kind->close_words() says, else the reason's code for plain WebSocket clients. */
 void ws_session_end(struct ws_session *ws, enum close_reason reason, unsigned code,
                     struct str text);

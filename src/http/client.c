@@ -5,8 +5,8 @@
  *   I1. libcurl is never called from inside one of its callbacks: what a piece() starts or cancels
  *       waits until libcurl has returned (driving, chores).
  *   I2. done() runs when libcurl is not on the stack.
- *   I3. epoll tells of edges, and libcurl reads as much as it likes: after each event a descriptor
- *       is armed anew, which reports it again while it is still ready.
+ *   I3. libcurl reads as much as it likes, so the loop says of its descriptors in every turn that
+ *       they are ready, for as long as they are.
  */
 #include "http/client_priv.h"
 
@@ -21,8 +21,6 @@ struct wire {
     struct io io;
     struct list link; // in client.wires
     struct http_client *client;
-    uint32_t events;
-    bool removed;
     struct grave grave;
 };
 
@@ -104,7 +102,6 @@ static void wire_bury(struct grave *g)
 
 static void wire_remove(struct wire *w)
 {
-    w->removed = true;
     loop_remove_io(w->client->loop, &w->io);
     list_remove(&w->link);
     loop_bury_later(w->client->loop, &w->grave, wire_bury);
@@ -121,8 +118,6 @@ static void wire_ready(struct io *io, uint32_t events)
     if (events & EPOLLERR)
         what |= CURL_CSELECT_ERR;
     client_drive(w->client, io->fd, what);
-    if (!w->removed)
-        loop_change_io(w->client->loop, &w->io, w->events);
 }
 
 static void wire_make(struct http_client *c, curl_socket_t fd, uint32_t events)
@@ -130,7 +125,7 @@ static void wire_make(struct http_client *c, curl_socket_t fd, uint32_t events)
     struct wire *w = calloc(1, sizeof(*w));
     if (w == NULL)
         return;
-    *w = (struct wire){.io = {.fd = fd, .ready = wire_ready}, .client = c, .events = events};
+    *w = (struct wire){.io = {.fd = fd, .level = true, .ready = wire_ready}, .client = c};
     list_add(&c->wires, &w->link);
     if (!loop_add_io(c->loop, &w->io, events)) {
         wire_remove(w);
@@ -158,7 +153,6 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void
         wire_make(c, fd, events); // when it cannot be watched, its call ends by its timeout
         return 0;
     }
-    w->events = events;
     loop_change_io(c->loop, &w->io, events);
     return 0;
 }

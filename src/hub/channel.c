@@ -73,6 +73,7 @@ static bool is_stored(const struct channel *ch)
 void channel_destroy(struct channel *ch)
 {
     MUST(ch->waiters == NULL);
+    durable_orphan_fetches(ch);
     channel_drop_records(ch);
     ch->hub->forgotten_streams += ch->offset > 0 && !is_stored(ch);
     timer_cancel(&ch->expiry);

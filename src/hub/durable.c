@@ -173,8 +173,8 @@ static void append_done(struct store_append *a)
             say_not_stored(r);
         request_resume(r);
     }
-    struct channel *ch = channel_of(a);
-    if (ch != NULL && a->result != SQL_OK)
+    struct channel *ch = a->result != SQL_OK ? channel_of(a) : NULL;
+    if (ch != NULL)
         waiters_resume(ch, a->event.offset, false);
 }
 
@@ -269,21 +269,24 @@ void durable_trim(struct channel *ch, struct request *r)
 
 /* ---- and back ---- */
 
+/* One way to the store for all who ask for the same meanwhile: after a break, thousands do. */
 struct durable_fetch {
-    struct store_read read;
-    struct request *request;
+    struct store_read read;       // its key is the first request's
+    struct request *first, **end; // by next_waiter
+    struct channel *channel;      // NULL: gone
+    struct durable_fetch *next;   // in channel.fetches
     struct hub *home;
-    uint32_t epoch;
+    struct publication **pubs;
+    size_t pub_count;
 };
 
 static struct publication *publication_of(const struct durable_fetch *f,
                                           const struct store_event *e)
 {
-    struct str key = f->request->key;
     struct publication *p = publication_make(&(struct publication_parts){
         .kind = EVENT_PUBLICATION,
-        .tenant = key_tenant(key),
-        .channel = key_name(key),
+        .tenant = key_tenant(f->read.key),
+        .channel = key_name(f->read.key),
         .type = e->type,
         .data = e->data,
         .tags = e->tags,
@@ -293,47 +296,103 @@ static struct publication *publication_of(const struct durable_fetch *f,
     });
     if (p != NULL) {
         p->offset = e->offset;
-        p->epoch = f->epoch;
+        p->epoch = f->read.epoch;
     }
     return p;
 }
 
 static bool take_events(struct durable_fetch *f)
 {
-    struct request *r = f->request;
     const struct store_read *read = &f->read;
-    r->pubs = read->event_count > 0 ? pool_alloc(read->event_count * sizeof(r->pubs[0])) : NULL;
-    for (size_t i = 0; r->pubs != NULL && i < read->event_count; i++) {
-        r->pubs[i] = publication_of(f, &read->events[i]);
-        if (r->pubs[i] == NULL)
+    if (read->result != SQL_OK)
+        return false;
+    f->pubs = read->event_count > 0 ? pool_alloc(read->event_count * sizeof(f->pubs[0])) : NULL;
+    for (size_t i = 0; f->pubs != NULL && i < read->event_count; i++) {
+        f->pubs[i] = publication_of(f, &read->events[i]);
+        if (f->pubs[i] == NULL)
             return false;
-        r->pub_count++;
+        f->pub_count++;
     }
-    return read->event_count == 0 || r->pubs != NULL;
+    return read->event_count == 0 || f->pubs != NULL;
+}
+
+static bool share_events(const struct durable_fetch *f, struct request *r)
+{
+    if (f->pub_count == 0)
+        return true;
+    r->pubs = pool_alloc(f->pub_count * sizeof(r->pubs[0]));
+    if (r->pubs == NULL)
+        return false;
+    for (size_t i = 0; i < f->pub_count; i++)
+        r->pubs[i] = publication_ref(f->pubs[i]);
+    r->pub_count = f->pub_count;
+    return true;
+}
+
+static void fetch_leave(struct durable_fetch *f)
+{
+    struct durable_fetch **at = &f->channel->fetches;
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
+}
+
+static void fetch_free(struct durable_fetch *f)
+{
+    for (size_t i = 0; i < f->pub_count; i++)
+        publication_unref(f->pubs[i]);
+    pool_free(f->pubs);
+    pool_free(f);
 }
 
 static void fetch_done(struct store_read *read)
 {
     struct durable_fetch *f = container_of(read, struct durable_fetch, read);
-    struct request *r = f->request;
-    struct hub *home = f->home;
-    bool ok = read->result == SQL_OK && take_events(f);
-    pool_free(f);
-    r->fetched = true;
-    r->parked = false;
-    if (ok) {
-        r->run(r, home);
-    } else {
-        r->answer.err = ERR_NOT_STORED;
-        r->answer.why = "the store could not be read";
+    bool ok = take_events(f);
+    if (f->channel != NULL)
+        fetch_leave(f);
+    for (struct request *r = f->first, *next; r != NULL; r = next) {
+        next = r->next_waiter;
+        r->fetched = true;
+        r->parked = false;
+        if (ok && share_events(f, r)) {
+            r->run(r, f->home);
+        } else {
+            r->answer.err = ERR_NOT_STORED;
+            r->answer.why = "the store could not be read";
+        }
+        if (!r->parked)
+            request_resume(r);
     }
-    if (!r->parked)
-        request_resume(r);
+    fetch_free(f);
+}
+
+void durable_orphan_fetches(struct channel *ch)
+{
+    for (struct durable_fetch *f = ch->fetches; f != NULL; f = f->next)
+        f->channel = NULL;
+    ch->fetches = NULL;
+}
+
+static void fetch_join(struct durable_fetch *f, struct request *r)
+{
+    r->parked = true;
+    r->next_waiter = NULL;
+    *f->end = r;
+    f->end = &r->next_waiter;
 }
 
 void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64_t until,
                    struct recover_limits most, bool newest)
 {
+    for (struct durable_fetch *f = ch->fetches; f != NULL; f = f->next) {
+        const struct store_read *read = &f->read;
+        if (read->epoch == ch->epoch && read->after == after && read->until == until &&
+            read->limit == most.count && read->bytes_max == most.bytes && read->newest == newest) {
+            fetch_join(f, r);
+            return;
+        }
+    }
     struct durable_fetch *f = pool_alloc(sizeof(*f));
     if (f == NULL) {
         r->answer.err = ERR_INTERNAL;
@@ -349,11 +408,13 @@ void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64
                  .bytes_max = most.bytes,
                  .newest = newest,
                  .done = fetch_done},
-        .request = r,
+        .channel = ch,
+        .next = ch->fetches,
         .home = ch->hub,
-        .epoch = ch->epoch,
     };
-    r->parked = true;
+    f->end = &f->first;
+    ch->fetches = f;
+    fetch_join(f, r);
     store_read(ch->hub->node->store, &f->read);
 }
 

@@ -136,9 +136,10 @@ struct channel {
     struct history history;
     struct presence *presence; // NULL: nobody was ever shown here
     struct idempotency *idempotency;
-    uint64_t offset;         // of the newest publication
-    uint64_t stored;         // durable: up to here the store has it
-    struct request *waiters; // durable: publishes that repeat one which is on its way there
+    uint64_t offset;               // of the newest publication
+    uint64_t stored;               // durable: up to here the store has it
+    struct request *waiters;       // durable: publishes that repeat one which is on its way there
+    struct durable_fetch *fetches; // durable: reads of the store that are under way
     uint32_t epoch;
     uint32_t subscriber_count;
     uint64_t loops;        // bit i: loop i has subscribers
@@ -221,6 +222,8 @@ void durable_trim(struct channel *ch, struct request *r);
  * called again, with fetched set. newest: the last `limit` of them. */
 void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64_t until,
                    struct recover_limits most, bool newest);
+/* The channel goes; what is being read for it will be answered all the same. */
+void durable_orphan_fetches(struct channel *ch);
 /* Behind what was fetched comes what is in memory, up to limit events together. */
 void durable_extend(struct request *r, const struct channel *ch, uint64_t until, uint32_t limit);
 

@@ -240,15 +240,20 @@ int64_t loop_wall_ms(const struct loop *l)
     return l->wall_ms;
 }
 
+static struct epoll_event event_of(struct io *io, uint32_t events)
+{
+    return (struct epoll_event){.events = io->level ? events : events | EPOLLET, .data.ptr = io};
+}
+
 bool loop_add_io(struct loop *l, struct io *io, uint32_t events)
 {
-    struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = io};
+    struct epoll_event ev = event_of(io, events);
     return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, io->fd, &ev) == 0;
 }
 
 bool loop_change_io(struct loop *l, struct io *io, uint32_t events)
 {
-    struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = io};
+    struct epoll_event ev = event_of(io, events);
     return epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, io->fd, &ev) == 0;
 }
 

@@ -15,9 +15,12 @@
 
 struct loop;
 
-/* A descriptor and who is called when it is ready. Edge-triggered: read or write until EAGAIN. */
+/* A descriptor and who is called when it is ready. Edge-triggered: read or write until EAGAIN;
+ * level: called in every turn for as long as it is ready, for libraries that read what they like.
+ */
 struct io {
     int fd;
+    bool level;
     void (*ready)(struct io *io, uint32_t events); // EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP...
 };
 
@@ -71,7 +74,7 @@ uint64_t loop_now_ns(const struct loop *l);
 uint64_t loop_now_ms(const struct loop *l);
 int64_t loop_wall_ms(const struct loop *l);
 
-/* events: EPOLLIN and so on; EPOLLET is added. */
+/* events: EPOLLIN and so on; EPOLLET is added unless io says level. */
 bool loop_add_io(struct loop *l, struct io *io, uint32_t events);
 bool loop_change_io(struct loop *l, struct io *io, uint32_t events);
 /* Before close(fd). Events of this turn that were already fetched for io are dropped. */

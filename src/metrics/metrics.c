@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "http/client.h"
+#include "http/origin.h"
 #include "loop/loop.h"
 
 enum { PAGE_MAX = 1 << 20, DIALECTS_MAX = 64 };
@@ -363,10 +364,25 @@ static void put_process(struct buf *b, const struct metrics_source *src)
     buf_add_format(b, "process_cpu_seconds_total %.6f\n", cpu_seconds());
 }
 
+/* The page of another site, or of a name that was let point here, may not read what a scraper may:
+ * as with the API. */
+static bool page_ok(struct http_request *r, const struct admission *a)
+{
+    if (!http_origin_allowed(r))
+        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
+    if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
+        return http_refuse(r, ERR_PERMISSION_DENIED,
+                           "Host: not a name of this server; allow it in auth.origins, or set an "
+                           "API key");
+    return true;
+}
+
 static void route_metrics(struct http_request *r)
 {
     const struct metrics_source *src = r->route_ctx;
     struct buf page;
+    if (!page_ok(r, admission_now(src->admission)))
+        return;
     buf_init(&page, PAGE_MAX);
     put_process(&page, src);
     put_connections(&page, src);

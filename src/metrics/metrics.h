@@ -5,6 +5,7 @@
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H
 
+#include "auth/admission.h"
 #include "base/stats.h"
 #include "http/http.h"
 #include "hub/hub.h"
@@ -27,6 +28,7 @@ struct metrics_more {
 
 struct metrics_source {
     const struct node *node;
+    const admission_slot *admission;
     struct metrics_loop *loops;
     unsigned loop_count;
     const char *version;
@@ -44,14 +46,14 @@ struct metrics_source {
 void metrics_add(struct metrics_source *source, void (*put)(void *ctx, struct buf *page),
                  void *ctx);
 /* Lines of the page, for those. */
-void metrics_put_counter(struct buf *page, const char *name, const char *help, uint64_t v);
-void metrics_put_gauge(struct buf *page, const char *name, const char *help, uint64_t v);
+void metrics_put_counter(struct buf *b, const char *name, const char *help, uint64_t v);
+void metrics_put_gauge(struct buf *b, const char *name, const char *help, uint64_t v);
 /* The lines about the lines, then one for each label's value. */
-void metrics_put_head(struct buf *page, const char *name, const char *type, const char *help);
-void metrics_put_labelled(struct buf *page, const char *name, const char *label, const char *value,
+void metrics_put_head(struct buf *b, const char *name, const char *type, const char *help);
+void metrics_put_labelled(struct buf *b, const char *name, const char *label, const char *value,
                           uint64_t v);
 /* unit: of the histogram's bounds, in seconds. */
-void metrics_put_seconds(struct buf *page, const char *name, const char *help,
+void metrics_put_seconds(struct buf *b, const char *name, const char *help,
                          const struct histogram *h, double unit);
 
 /* Before anything else is done with it. */
@@ -59,7 +61,7 @@ void metrics_loop_init(struct metrics_loop *m);
 /* For flusher.observe_latency; ctx: the struct metrics_loop. */
 void metrics_observe(void *ctx, uint64_t ns);
 
-/* /metrics */
+/* /metrics: without a key, but not for pages of other sites. */
 bool metrics_routes(struct http_router *rt, const struct metrics_source *source);
 /* /health, /healthz/live, /healthz/ready */
 bool health_routes(struct http_router *rt, const struct metrics_source *source);

@@ -2,9 +2,8 @@
  * logbook.c - the newest log lines, in memory.
  *
  * Always true:
- *   I1. seqs in the ring follow each other: the n-th line is newest - count + 1 + n.
- *   I2. a line is told once, and after every line with a smaller seq that is told at all.
- *   I3. the lock is never held while something is told, stored or logged.
+ *   I1. a line is told once, and after every line with a smaller seq that is told at all.
+ *   I2. the lock is never held while something is told, stored or logged.
  */
 #include "monitor/logbook_priv.h"
 
@@ -115,38 +114,6 @@ bool log_line_write(struct buf *out, const struct log_line *l, bool with_null)
     json_put_u64(json_key(&w, STR("seq")), l->seq);
     json_close_object(&w);
     return json_done(&w);
-}
-
-/* ---- the ring ---- */
-
-static struct log_line **place_of(const struct logbook *b, uint32_t n)
-{
-    return &b->ring[(b->head + n) % b->o.keep];
-}
-
-static void drop_oldest(struct logbook *b)
-{
-    struct log_line *l = *place_of(b, 0);
-    b->bytes -= log_line_bytes(l);
-    b->head = (b->head + 1) % b->o.keep;
-    b->count--;
-    log_line_unref(l);
-}
-
-void logbook_clear(struct logbook *b)
-{
-    while (b->count > 0)
-        drop_oldest(b);
-}
-
-void logbook_keep(struct logbook *b, struct log_line *l)
-{
-    size_t n = log_line_bytes(l);
-    while (b->count > 0 && (b->count == b->o.keep || b->bytes + n > b->o.keep_bytes_max))
-        drop_oldest(b);
-    *place_of(b, b->count++) = log_line_ref(l);
-    b->bytes += n;
-    b->newest = l->seq;
 }
 
 /* ---- telling ---- */
@@ -285,16 +252,25 @@ void logbook_add_own(struct logbook *b, struct str tenant, const struct log_entr
 
 /* ---- reading ---- */
 
-/* Up to max lines before this seq, newest first, with a reference each. */
-static size_t take_before(struct logbook *b, uint64_t before, struct log_line **ret, size_t max)
+/* Up to max lines of a tenant, newest first, with a reference each, from *next on; NULL: from the
+ * newest on. *next becomes the one that follows, with a reference; NULL: there is none. When it was
+ * dropped meanwhile, so was everything before it. */
+static size_t take_some(struct logbook *b, struct str tenant, struct log_line **next,
+                        struct log_line **ret, size_t max)
 {
+    struct log_line *from = *next, *l;
     size_t n = 0;
     pthread_mutex_lock(&b->lock);
-    uint64_t oldest = b->newest - b->count + 1;
-    uint64_t at = before <= b->newest ? before : b->newest + 1;
-    for (; n < max && b->count > 0 && at > oldest; n++, at--)
-        ret[n] = log_line_ref(*place_of(b, (uint32_t)(at - 1 - oldest)));
+    if (from == NULL)
+        l = logbook_newest(b, tenant);
+    else
+        l = from->shelf != NULL ? from : NULL;
+    for (; n < max && l != NULL; l = l->older)
+        ret[n++] = log_line_ref(l);
+    *next = l != NULL ? log_line_ref(l) : NULL;
     pthread_mutex_unlock(&b->lock);
+    if (from != NULL)
+        log_line_unref(from);
     return n;
 }
 
@@ -317,9 +293,24 @@ static bool text_has(struct str text, struct str part)
 
 static bool line_matches(const struct log_line *l, const struct logbook_query *q)
 {
-    return l->rank >= q->least && str_eq(l->tenant, q->tenant) &&
+    return l->seq < q->before && l->rank >= q->least &&
            (q->source.n == 0 || str_eq(l->source, q->source)) &&
            (q->text.n == 0 || text_has(l->message, q->text));
+}
+
+/* Of one piece of a walk; q->before is not 0. */
+static void look_at(struct log_line **some, size_t n, const struct logbook_query *q,
+                    struct log_line **ret, size_t *found, bool *ret_more)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool matches = !*ret_more && line_matches(some[i], q);
+        if (matches && *found < q->limit) {
+            ret[(*found)++] = some[i];
+            continue;
+        }
+        *ret_more |= matches;
+        log_line_unref(some[i]);
+    }
 }
 
 static void reverse(struct log_line **lines, size_t count)
@@ -334,31 +325,25 @@ static void reverse(struct log_line **lines, size_t count)
 size_t logbook_read(struct logbook *b, const struct logbook_query *asked, struct log_line **ret,
                     bool *ret_more, uint64_t *ret_newest)
 {
-    struct log_line *some[LOOK_AT_ONCE];
-    struct logbook_query folded = *asked;
-    const struct logbook_query *q = &folded;
+    struct log_line *some[LOOK_AT_ONCE], *next = NULL;
+    struct logbook_query q = *asked;
     char at[LOG_MESSAGE_MAX];
+    size_t found = 0;
     pthread_mutex_lock(&b->lock);
     *ret_newest = b->newest;
     pthread_mutex_unlock(&b->lock);
-    uint64_t before = q->before > 0 ? q->before : *ret_newest + 1;
-    size_t found = 0, n;
     *ret_more = false;
-    if (q->text.n > LOG_MESSAGE_MAX)
+    if (q.text.n > LOG_MESSAGE_MAX)
         return 0; // no line is so long
-    folded.text = text_fold(q->text, at);
-    while (!*ret_more && (n = take_before(b, before, some, LOOK_AT_ONCE)) > 0) {
-        before = some[n - 1]->seq;
-        for (size_t i = 0; i < n; i++) {
-            bool matches = !*ret_more && line_matches(some[i], q);
-            if (matches && found < q->limit) {
-                ret[found++] = some[i];
-                continue;
-            }
-            *ret_more |= matches;
-            log_line_unref(some[i]);
-        }
-    }
+    if (q.before == 0 || q.before > *ret_newest)
+        q.before = *ret_newest + 1;
+    q.text = text_fold(q.text, at);
+    do {
+        size_t n = take_some(b, q.tenant, &next, some, LOOK_AT_ONCE);
+        look_at(some, n, &q, ret, &found, ret_more);
+    } while (next != NULL && !*ret_more);
+    if (next != NULL)
+        log_line_unref(next);
     reverse(ret, found);
     return found;
 }
@@ -374,20 +359,24 @@ void logbook_read_stats(struct logbook *b, struct logbook_stats *ret)
 
 static void store_due(struct timer *t)
 {
-    logbook_store(container_of(t, struct logbook, timer));
+    (void)logbook_store(container_of(t, struct logbook, timer));
 }
 
 struct logbook *logbook_create(const struct logbook_options *o)
 {
     struct logbook *b = calloc(1, sizeof(*b));
-    struct log_line **ring = calloc(o->keep, sizeof(*ring));
-    if (b == NULL || ring == NULL) {
-        free(ring);
+    struct shelf **shelves = calloc(o->keep, sizeof(*shelves));
+    if (b == NULL || shelves == NULL) {
+        free(shelves);
         free(b);
         return NULL;
     }
     b->o = *o;
-    b->ring = ring;
+    b->shelves = shelves;
+    map_init(&b->tenants, o->keep);
+    list_init(&b->lines);
+    list_init(&b->holes);
+    b->unsaved = &b->lines;
     b->last = &b->first;
     b->mail.deliver = lines_wait;
     timer_init(&b->timer, store_due);
@@ -397,7 +386,8 @@ struct logbook *logbook_create(const struct logbook_options *o)
 
 void logbook_flush(struct logbook *b)
 {
-    logbook_store(b);
+    while (logbook_store(b))
+        continue;
 }
 
 void logbook_destroy(struct logbook **bp)
@@ -414,6 +404,7 @@ void logbook_destroy(struct logbook **bp)
         b->first = next;
     }
     pthread_mutex_destroy(&b->lock);
-    free(b->ring);
+    map_fini(&b->tenants);
+    free(b->shelves);
     free(b);
 }

@@ -3,13 +3,15 @@
  *
  * Thread:  any, unless said otherwise. The lock is held for moments, and nothing is called under
  *          it, so that a line may be logged from wherever one is.
- * Memory:  lines are counted; so many are kept, in so many bytes, the oldest go first.
+ * Memory:  lines are counted; so many are kept, in so many bytes; then the tenant that has the most
+ *          of them gives its oldest.
  * Failure: what is told too slowly is refused (of back ends), or not told and counted (our own).
  *          What the database cannot take now is tried again while it is kept. */
 #ifndef MONITOR_LOGBOOK_H
 #define MONITOR_LOGBOOK_H
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "loop/loop.h"
 
 struct logbook;
@@ -32,6 +34,7 @@ struct log_entry {
     int64_t time_ms;
 };
 
+struct shelf;
 /* What is kept: valid UTF-8 without zeros. */
 struct log_line {
     atomic_uint refs;
@@ -40,7 +43,10 @@ struct log_line {
     enum log_rank rank;
     bool own; // it came by logbook_add_own(), in this life
     struct str tenant, level, source, message;
-    struct log_line *next; // private
+    struct log_line *next; // private, as what follows: it waits to be told
+    struct shelf *shelf;   // its tenant's; NULL: it is not kept
+    struct log_line *older, *newer;
+    struct list link, hole;
     char bytes[];
 };
 void log_line_unref(struct log_line *l);
@@ -83,7 +89,7 @@ struct logbook_query {
 };
 /* The newest that match, oldest first, with a reference each; ret has room for limit. *ret_more:
  * there are older ones. *ret_newest: all lines up to this one have been looked at. */
-size_t logbook_read(struct logbook *b, const struct logbook_query *q, struct log_line **ret,
+size_t logbook_read(struct logbook *b, const struct logbook_query *asked, struct log_line **ret,
                     bool *ret_more, uint64_t *ret_newest);
 
 struct logbook_stats {

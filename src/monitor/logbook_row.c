@@ -6,6 +6,7 @@
  */
 #include "monitor/logbook_priv.h"
 
+#include "base/log.h"
 #include "base/must.h"
 #include "store/store.h"
 
@@ -14,19 +15,21 @@
 static const char insert_text[] =
     "INSERT INTO recado_logs (seq, tenant, at, level, source, message) VALUES (?, ?, ?, ?, ?, ?)";
 static const char range_text[] = "DELETE FROM recado_logs WHERE seq >= ? AND seq <= ?";
-static const char old_text[] = "DELETE FROM recado_logs WHERE seq < ?";
 static const char select_text[] = "SELECT seq, tenant, at, level, source, message FROM recado_logs"
-                                  " WHERE seq > ? ORDER BY seq";
-static const char newest_text[] = "SELECT seq FROM recado_logs ORDER BY seq DESC LIMIT 1";
+                                  " ORDER BY seq";
 
 /* ---- writing ---- */
+
+struct range {
+    uint64_t first, last;
+};
 
 struct writing {
     struct store_job job;
     struct logbook *book;
-    uint64_t oldest; // that is kept
-    size_t count;
-    struct log_line *lines[];
+    size_t count, gone_count;
+    struct range gone[STORE_AT_ONCE]; // what is not kept any more
+    struct log_line *lines[STORE_AT_ONCE];
 };
 
 static enum sql_result insert_line(struct sql *db, const struct log_line *l)
@@ -38,29 +41,54 @@ static enum sql_result insert_line(struct sql *db, const struct log_line *l)
     return sql_run(db, insert_text, row, sizeof(row) / sizeof(row[0]), NULL, NULL);
 }
 
+static enum sql_result delete_range(struct sql *db, struct range r)
+{
+    const struct sql_value seqs[] = {sql_int((int64_t)r.first), sql_int((int64_t)r.last)};
+    return sql_run(db, range_text, seqs, 2, NULL, NULL);
+}
+
 static enum sql_result writing_run(struct store_job *j, struct sql *db)
 {
     struct writing *w = container_of(j, struct writing, job);
-    const struct sql_value range[] = {sql_int((int64_t)w->lines[0]->seq),
-                                      sql_int((int64_t)w->lines[w->count - 1]->seq)};
-    const struct sql_value oldest = sql_int((int64_t)w->oldest);
-    enum sql_result r = sql_run(db, range_text, range, 2, NULL, NULL);
+    enum sql_result r = SQL_OK;
+    for (size_t i = 0; r == SQL_OK && i < w->gone_count; i++)
+        r = delete_range(db, w->gone[i]);
+    if (r == SQL_OK && w->count > 0)
+        r = delete_range(db, (struct range){w->lines[0]->seq, w->lines[w->count - 1]->seq});
     for (size_t i = 0; r == SQL_OK && i < w->count; i++)
         r = insert_line(db, w->lines[i]);
-    return r == SQL_OK ? sql_run(db, old_text, &oldest, 1, NULL, NULL) : r;
+    return r;
+}
+
+/* All of it is to be done again, as far as it is still true then. */
+static void writing_failed(struct logbook *b, const struct writing *w)
+{
+    pthread_mutex_lock(&b->lock);
+    logbook_mark_holes(b);
+    while (w->count > 0 && b->unsaved->prev != &b->lines &&
+           container_of(b->unsaved->prev, struct log_line, link)->seq >= w->lines[0]->seq)
+        b->unsaved = b->unsaved->prev;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Once each time, because these lines are among those that are to be written. */
+static void say_how_it_goes(struct logbook *b, bool ok)
+{
+    if (!ok && !b->failing)
+        log_warn("logs: lines cannot be written to the store; the newest stay in memory until "
+                 "they can");
+    else if (ok && b->failing)
+        log_info("logs: lines are written to the store again");
+    b->failing = !ok;
 }
 
 static void writing_done(struct store_job *j)
 {
     struct writing *w = container_of(j, struct writing, job);
     struct logbook *b = w->book;
-    uint64_t first = w->lines[0]->seq;
-    if (j->result != SQL_OK) {
-        pthread_mutex_lock(&b->lock);
-        if (b->given >= first)
-            b->given = first - 1;
-        pthread_mutex_unlock(&b->lock);
-    }
+    if (j->result != SQL_OK)
+        writing_failed(b, w);
+    say_how_it_goes(b, j->result == SQL_OK);
     for (size_t i = 0; i < w->count; i++)
         log_line_unref(w->lines[i]);
     free(w);
@@ -68,43 +96,56 @@ static void writing_done(struct store_job *j)
 }
 
 /* Lines that the store has not been given, with a reference each. */
-static size_t take_new(struct logbook *b, struct writing *w, size_t max)
+static void take_new(struct logbook *b, struct writing *w)
 {
-    uint64_t oldest = b->newest - b->count + 1;
-    uint64_t from = b->given + 1 > oldest ? b->given + 1 : oldest;
-    size_t n = 0;
-    for (uint64_t seq = from; n < max && seq <= b->newest; seq++, n++) {
-        struct log_line *l = b->ring[(b->head + (uint32_t)(seq - oldest)) % b->o.keep];
+    for (; b->unsaved != &b->lines && w->count < STORE_AT_ONCE; b->unsaved = b->unsaved->next) {
+        struct log_line *l = container_of(b->unsaved, struct log_line, link);
         atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
-        w->lines[n] = l;
-        b->given = seq;
+        w->lines[w->count++] = l;
     }
-    w->oldest = oldest;
-    return n;
 }
 
-void logbook_store(struct logbook *b)
+static void take_holes(struct logbook *b, struct writing *w)
 {
-    if (b->o.store == NULL)
-        return;
-    struct writing *w = malloc(sizeof(*w) + STORE_AT_ONCE * sizeof(struct log_line *));
+    while (!list_empty(&b->holes) && w->gone_count < STORE_AT_ONCE) {
+        const struct log_line *l = container_of(b->holes.next, struct log_line, hole);
+        const struct list *before = l->link.prev;
+        w->gone[w->gone_count++] = (struct range){
+            before != &b->lines ? container_of(before, struct log_line, link)->seq + 1 : 0,
+            l->seq - 1};
+        list_remove(b->holes.next);
+    }
+}
+
+static bool is_behind(const struct logbook *b)
+{
+    return b->unsaved != &b->lines || !list_empty(&b->holes);
+}
+
+bool logbook_store(struct logbook *b)
+{
+    struct writing *w = b->o.store != NULL ? malloc(sizeof(*w)) : NULL;
     if (w == NULL)
-        return;
-    *w = (struct writing){.job = {.loop = b->o.loop, .run = writing_run, .done = writing_done},
-                          .book = b};
+        return false;
+    w->job = (struct store_job){.loop = b->o.loop, .run = writing_run, .done = writing_done};
+    w->book = b;
+    w->count = w->gone_count = 0;
     pthread_mutex_lock(&b->lock);
-    w->count = take_new(b, w, STORE_AT_ONCE);
+    take_new(b, w);
+    take_holes(b, w);
+    bool more = is_behind(b);
     pthread_mutex_unlock(&b->lock);
-    if (w->count > 0)
+    if (w->count + w->gone_count > 0)
         store_do(b->o.store, &w->job);
     else
         free(w);
+    return more;
 }
 
 void logbook_store_soon(struct logbook *b)
 {
     pthread_mutex_lock(&b->lock);
-    bool more = b->given < b->newest;
+    bool more = is_behind(b);
     pthread_mutex_unlock(&b->lock);
     if (more && b->o.store != NULL && !timer_armed(&b->timer))
         timer_arm(b->o.loop, &b->timer, STORE_PAUSE_MS);
@@ -115,26 +156,17 @@ void logbook_store_soon(struct logbook *b)
 struct loading {
     struct store_job job;
     struct logbook *book;
-    uint64_t newest;
-    struct log_line *first, **last;
     bool no_memory;
     void (*done)(void *ctx, bool ok);
     void *ctx;
 };
 
-static void loading_clear(struct loading *l)
-{
-    while (l->first != NULL) {
-        struct log_line *next = l->first->next;
-        log_line_unref(l->first);
-        l->first = next;
-    }
-    l->last = &l->first;
-}
-
+/* What there is no room for any more, because less is to be kept than before, goes as it goes
+ * else. */
 static bool row_of_line(void *ctx, const struct sql_value *row, size_t count)
 {
     struct loading *l = ctx;
+    struct logbook *b = l->book;
     MUST(count == 6);
     struct log_line *line = log_line_make(row[1].s, &(struct log_entry){.level = row[3].s,
                                                                         .source = row[4].s,
@@ -144,62 +176,34 @@ static bool row_of_line(void *ctx, const struct sql_value *row, size_t count)
     if (line == NULL)
         return false;
     line->seq = (uint64_t)row[0].i;
-    *l->last = line;
-    l->last = &line->next;
-    return true;
-}
-
-static bool row_of_newest(void *ctx, const struct sql_value *row, size_t count)
-{
-    struct loading *l = ctx;
-    MUST(count == 1);
-    l->newest = (uint64_t)row[0].i;
+    pthread_mutex_lock(&b->lock);
+    logbook_keep(b, line);
+    b->unsaved = &b->lines;
+    pthread_mutex_unlock(&b->lock);
+    log_line_unref(line);
     return true;
 }
 
 static enum sql_result loading_run(struct store_job *j, struct sql *db)
 {
     struct loading *l = container_of(j, struct loading, job);
-    loading_clear(l);
-    l->newest = 0;
-    enum sql_result r = sql_run(db, newest_text, NULL, 0, row_of_newest, l);
-    uint64_t keep = l->book->o.keep;
-    const struct sql_value after = sql_int(l->newest > keep ? (int64_t)(l->newest - keep) : 0);
-    return r == SQL_OK ? sql_run(db, select_text, &after, 1, row_of_line, l) : r;
-}
-
-/* Where numbers are missing (lines that could not be written in time) what stands before them is
- * forgotten: those in the ring follow each other. */
-static void take_loaded(struct logbook *b, struct loading *l)
-{
-    while (l->first != NULL) {
-        struct log_line *line = l->first;
-        l->first = line->next;
-        if (line->seq != b->newest + 1)
-            logbook_clear(b);
-        logbook_keep(b, line);
-        log_line_unref(line);
-    }
-    l->last = &l->first;
-    b->given = b->newest;
+    pthread_mutex_lock(&l->book->lock);
+    logbook_clear(l->book);
+    pthread_mutex_unlock(&l->book->lock);
+    return sql_run(db, select_text, NULL, 0, row_of_line, l);
 }
 
 static void loading_done(struct store_job *j)
 {
     struct loading *l = container_of(j, struct loading, job);
-    bool ok = j->result == SQL_OK && !l->no_memory;
-    pthread_mutex_lock(&l->book->lock);
-    if (ok)
-        take_loaded(l->book, l);
-    pthread_mutex_unlock(&l->book->lock);
-    loading_clear(l);
-    l->done(l->ctx, ok);
+    logbook_store_soon(l->book);
+    l->done(l->ctx, j->result == SQL_OK && !l->no_memory);
     free(l);
 }
 
 void logbook_load(struct logbook *b, void (*done)(void *ctx, bool ok), void *ctx)
 {
-    struct loading *l = b->o.store != NULL ? calloc(1, sizeof(*l)) : NULL;
+    struct loading *l = b->o.store != NULL ? malloc(sizeof(*l)) : NULL;
     if (l == NULL) {
         done(ctx, b->o.store == NULL);
         return;
@@ -209,6 +213,5 @@ void logbook_load(struct logbook *b, void (*done)(void *ctx, bool ok), void *ctx
         .book = b,
         .done = done,
         .ctx = ctx};
-    l->last = &l->first;
     store_do(b->o.store, &l->job);
 }

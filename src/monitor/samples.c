@@ -91,14 +91,21 @@ static struct sample *place_of(const struct samples *h, uint32_t n)
     return &h->ring[(h->head + n) % h->o.keep];
 }
 
+static void ring_drop_oldest(struct samples *h)
+{
+    h->head = (h->head + 1) % h->o.keep;
+    h->count--;
+}
+
 static void ring_add(struct samples *h, const struct sample *s)
 {
+    MUST(h->o.keep > 0);
     while (h->count > 0 && place_of(h, h->count - 1)->time_ms >= s->time_ms)
         h->count--;
-    if (h->count == h->o.keep) {
-        h->head = (h->head + 1) % h->o.keep;
-        h->count--;
-    }
+    while (h->o.keep_ms > 0 && h->count > 0 && place_of(h, 0)->time_ms <= s->time_ms - h->o.keep_ms)
+        ring_drop_oldest(h);
+    if (h->count == h->o.keep)
+        ring_drop_oldest(h);
     *place_of(h, h->count++) = *s;
 }
 

@@ -2,7 +2,7 @@
  * the database.
  *
  * Thread:  samples_add() and what is stored on the loop; samples_read() on any.
- * Memory:  `keep` samples of 48 bytes, the oldest go first.
+ * Memory:  `keep` samples of 48 bytes and not older than `keep_ms`, the oldest go first.
  * Failure: what the database cannot take now is given to it with the next sample. */
 #ifndef MONITOR_SAMPLES_H
 #define MONITOR_SAMPLES_H
@@ -26,6 +26,7 @@ struct samples_options {
     struct loop *loop;
     struct store *store; // NULL: in memory alone
     uint32_t keep;
+    int64_t keep_ms; // before the newest; 0: as many as there is room for
 };
 /* NULL: no memory. */
 struct samples *samples_create(const struct samples_options *o);

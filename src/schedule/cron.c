@@ -9,6 +9,8 @@
  */
 #include "schedule/cron.h"
 
+#include <stdio.h>
+
 enum { MINUTE_MS = 60000, DAYS_SEARCHED = 41 * 366 };
 static const int64_t day_ms = 86400000;
 static const int64_t last_day = 2932896;  // 9999-12-31
@@ -37,22 +39,51 @@ bool interval_parse(struct str text, int64_t *ret_ms)
     return false;
 }
 
+/* ---- what is wrong ---- */
+
+enum { PIECE_MAX = 48 };
+
+/* As much of a text as fits, fit to be shown whatever it is. */
+static const char *shown(struct str text, char at[PIECE_MAX])
+{
+    size_t n = text.n < PIECE_MAX - 1 ? text.n : PIECE_MAX - 1;
+    for (size_t i = 0; i < n; i++)
+        at[i] = (char)(text.p[i] > ' ' && text.p[i] < 0x7f ? text.p[i] : '?');
+    at[n] = '\0';
+    return at;
+}
+
 /* ---- fields ---- */
 
 struct field {
+    const char *called;
     unsigned least, most;
     const char *names; // three letters each, from least on (of weekdays from 0); NULL: none
-    const char *why;
+    const char *wanted;
 };
 
 static const struct field fields[] = {
-    {0, 59, NULL, "the minute is not one of 0-59"},
-    {0, 23, NULL, "the hour is not one of 0-23"},
-    {1, 31, NULL, "the day of the month is not one of 1-31"},
-    {1, 12, "janfebmaraprmayjunjulaugsepoctnovdec", "the month is not one of 1-12 or JAN-DEC"},
-    {0, 7, "sunmontuewedthufrisat", "the day of the week is not one of 0-7 or SUN-SAT"},
+    {"minute", 0, 59, NULL, "0 to 59"},
+    {"hour", 0, 23, NULL, "0 to 23"},
+    {"day of the month", 1, 31, NULL, "1 to 31"},
+    {"month", 1, 12, "janfebmaraprmayjunjulaugsepoctnovdec", "1 to 12 or JAN to DEC"},
+    {"day of the week", 0, 7, "sunmontuewedthufrisat", "0 to 7 or SUN to SAT"},
 };
 enum { FIELD_MINUTE, FIELD_HOUR, FIELD_DAY, FIELD_MONTH, FIELD_WEEKDAY, FIELD_COUNT };
+
+/* A field that is being read, and where to say what is wrong with it. */
+struct reading {
+    const struct field *f;
+    char *why;
+};
+
+/* Returns false. */
+static bool refuse(const struct reading *r, struct str piece, const char *what)
+{
+    char at[PIECE_MAX];
+    snprintf(r->why, CRON_WHY_MAX, "%s: %s %s", r->f->called, shown(piece, at), what);
+    return false;
+}
 
 static bool name_parse(const struct field *f, struct str text, unsigned *ret)
 {
@@ -66,25 +97,19 @@ static bool name_parse(const struct field *f, struct str text, unsigned *ret)
     return false;
 }
 
-static bool value_parse(const struct field *f, struct str text, unsigned *ret)
+static bool value_parse(const struct reading *r, struct str text, unsigned *ret)
 {
+    const struct field *f = r->f;
+    char what[64];
     uint64_t v;
     if (name_parse(f, text, ret))
         return true;
-    if (text.n > 4 || !str_to_u64(text, &v) || v < f->least || v > f->most)
-        return false;
-    *ret = (unsigned)v;
-    return true;
-}
-
-/* "MON-SUN" ends with a Sunday that is behind Saturday. */
-static bool range_end_parse(const struct field *f, struct str text, unsigned first, unsigned *ret)
-{
-    if (!value_parse(f, text, ret))
-        return false;
-    if (f->most == 7 && *ret == 0 && first > 0)
-        *ret = 7;
-    return first <= *ret;
+    if (text.n <= 4 && str_to_u64(text, &v) && v >= f->least && v <= f->most) {
+        *ret = (unsigned)v;
+        return true;
+    }
+    snprintf(what, sizeof(what), "is not %s", f->wanted);
+    return refuse(r, text, what);
 }
 
 static bool contains(struct str text, char c)
@@ -93,40 +118,59 @@ static bool contains(struct str text, char c)
     return str_cut(&text, c).n < whole;
 }
 
-/* One entry of a list: values, with a step when has_step. */
-static bool entry_parse(const struct field *f, struct str text, uint64_t *bits)
+/* "MON-SUN" ends with a Sunday that is behind Saturday. */
+static bool range_parse(const struct reading *r, struct str range, unsigned *ret_first,
+                        unsigned *ret_last)
+{
+    struct str end = range, begin = str_cut(&end, '-');
+    if (begin.n == 0 || end.n == 0)
+        return refuse(r, range, "is not a range: a value, '-' and a value are wanted");
+    if (!value_parse(r, begin, ret_first) || !value_parse(r, end, ret_last))
+        return false;
+    if (r->f->most == 7 && *ret_last == 0 && *ret_first > 0)
+        *ret_last = 7;
+    return *ret_first <= *ret_last || refuse(r, range, "ends before it begins");
+}
+
+static unsigned most_of(const struct field *f, unsigned first)
+{
+    return f->most == 7 && first < 7 ? 6 : f->most;
+}
+
+/* One entry of a list: values, with a step where there is a slash. */
+static bool entry_parse(const struct reading *r, struct str text, uint64_t *bits)
 {
     bool has_step = contains(text, '/');
     struct str step = text, range = str_cut(&step, '/');
     uint64_t every = 1;
-    unsigned first, last;
+    unsigned first = r->f->least, last = most_of(r->f, first);
     if (has_step && (step.n > 4 || !str_to_u64(step, &every) || every == 0))
-        return false;
-    bool has_end = contains(range, '-');
-    struct str end = range, begin = str_cut(&end, '-');
+        return refuse(r, text, "has a wrong step: a whole number from 1 on is wanted");
+    if (range.n == 0)
+        return refuse(r, text, "lacks a value");
     if (str_eq(range, STR("*"))) {
-        first = f->least;
-        last = f->most == 7 ? 6 : f->most;
-    } else if (!value_parse(f, begin, &first)) {
-        return false;
-    } else if (has_end) {
-        if (!range_end_parse(f, end, first, &last))
+        // all of them
+    } else if (contains(range, '-')) {
+        if (!range_parse(r, range, &first, &last))
             return false;
     } else {
-        last = !has_step ? first : f->most == 7 && first < 7 ? 6 : f->most;
+        if (!value_parse(r, range, &first))
+            return false;
+        last = has_step ? most_of(r->f, first) : first;
     }
     for (uint64_t v = first; v <= last; v += every)
         *bits |= 1ull << v;
     return true;
 }
 
-static bool field_parse(const struct field *f, struct str text, uint64_t *ret)
+static bool field_parse(const struct reading *r, struct str text, uint64_t *ret)
 {
+    struct str rest = text;
     *ret = 0;
-    if (text.n == 0 || text.p[text.n - 1] == ',')
-        return false;
-    while (text.n > 0) {
-        if (!entry_parse(f, str_cut(&text, ','), ret))
+    if (text.p[text.n - 1] == ',' || text.p[0] == ',' || str_find(text, STR(",,")) < text.n)
+        return refuse(r, text, "lacks a value at a comma");
+    while (rest.n > 0) {
+        if (!entry_parse(r, str_cut(&rest, ','), ret))
             return false;
     }
     return true;
@@ -159,23 +203,37 @@ static bool has_a_day(const struct cron *c)
     return false;
 }
 
-bool cron_parse(struct str text, struct cron *ret, const char **ret_why)
+/* The five fields; false: there are more, or fewer. */
+static bool words_split(struct str text, struct str words[FIELD_COUNT], char *why)
+{
+    size_t count = 0;
+    struct str word;
+    while ((word = word_take(&text)).n > 0) {
+        if (count < FIELD_COUNT)
+            words[count] = word;
+        count++;
+    }
+    if (count == FIELD_COUNT)
+        return true;
+    snprintf(why, CRON_WHY_MAX,
+             "minute, hour, day of the month, month and day of the week are wanted: five fields, "
+             "not %zu",
+             count);
+    return false;
+}
+
+bool cron_parse(struct str text, struct cron *ret, char why[CRON_WHY_MAX])
 {
     uint64_t bits[FIELD_COUNT];
     struct str words[FIELD_COUNT];
-    *ret_why = "five fields are wanted: minute, hour, day, month, day of the week";
-    if (text.n > CRON_TEXT_MAX)
+    if (text.n > CRON_TEXT_MAX) {
+        snprintf(why, CRON_WHY_MAX, "longer than %d bytes", CRON_TEXT_MAX);
         return false;
-    for (int i = 0; i < FIELD_COUNT; i++) {
-        words[i] = word_take(&text);
-        if (words[i].n == 0)
-            return false;
     }
-    if (word_take(&text).n > 0)
+    if (!words_split(text, words, why))
         return false;
     for (int i = 0; i < FIELD_COUNT; i++) {
-        *ret_why = fields[i].why;
-        if (!field_parse(&fields[i], words[i], &bits[i]))
+        if (!field_parse(&(struct reading){&fields[i], why}, words[i], &bits[i]))
             return false;
     }
     bits[FIELD_WEEKDAY] |= bits[FIELD_WEEKDAY] >> 7;
@@ -186,9 +244,9 @@ bool cron_parse(struct str text, struct cron *ret, const char **ret_why)
                      .weekdays = bits[FIELD_WEEKDAY] & 0x7f,
                      .any_day = words[FIELD_DAY].p[0] == '*',
                      .any_weekday = words[FIELD_WEEKDAY].p[0] == '*'};
-    *ret_why = "no such day comes in these months";
     if (!has_a_day(&c))
-        return false;
+        return refuse(&(struct reading){&fields[FIELD_DAY], why}, words[FIELD_DAY],
+                      "never comes: no such day is in these months");
     *ret = c;
     return true;
 }

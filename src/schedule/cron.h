@@ -9,7 +9,8 @@
  *
  * Thread:  any; everything is a value.
  * Memory:  the caller's.
- * Failure: what cannot be understood, or never happens, is refused with a constant text. */
+ * Failure: what cannot be understood, or never happens, is refused with the field's name and what
+ *          is wrong there, in printable ASCII. */
 #ifndef SCHEDULE_CRON_H
 #define SCHEDULE_CRON_H
 
@@ -23,9 +24,10 @@ struct cron {
     bool any_day, any_weekday; // the field begins with a star
 };
 
-enum { CRON_TEXT_MAX = 256 };
+enum { CRON_TEXT_MAX = 256, CRON_WHY_MAX = 160 };
 
-bool cron_parse(struct str text, struct cron *ret, const char **ret_why);
+/* False: why says what is wrong; untouched otherwise. */
+bool cron_parse(struct str text, struct cron *ret, char why[CRON_WHY_MAX]);
 /* The first moment after after_ms (milliseconds since 1970). False: none within the forty years
  * after it (the longest time between two 29ths of February that are Sundays), or before the year
  * 10000. */

@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 enum { TICK_MOST_MS = 1000, EVENT_DATA_MAX = 64 << 10, STAMP_TEXT = 32, LOAD_MAX = 100000 };
+enum { SCHEDULE_WHY_MAX = CRON_WHY_MAX + 8 };
 
 struct schedules {
     struct schedule_options o;
@@ -71,8 +72,10 @@ bool entry_enter(struct entry *e);                                     // false:
 void entry_leave(struct entry *e);
 void entry_free(struct entry *e);
 void entry_free_if_done(struct entry *e);
-/* NULL: they make a schedule, and *ret is its plan but for the times. */
-const char *words_check(const struct schedule_words *w, struct plan *ret);
+/* NULL: they make a schedule, and *ret is its plan but for the times. at: room for what is wrong.
+ */
+const char *words_check(const struct schedule_words *w, struct plan *ret,
+                        char at[SCHEDULE_WHY_MAX]);
 
 /* schedules_run.c */
 bool run_start(struct entry *e); // false: no memory

@@ -13,6 +13,7 @@
 #include "base/must.h"
 #include "base/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- words ---- */
@@ -53,19 +54,23 @@ static bool url_is_http(struct str url)
            (url.n > 8 && str_eq_nocase((struct str){url.p, 8}, STR("https://")));
 }
 
-static const char *times_check(const struct schedule_words *w, struct plan *ret)
+static const char *times_check(const struct schedule_words *w, struct plan *ret,
+                               char at[SCHEDULE_WHY_MAX])
 {
-    const char *why;
+    char why[CRON_WHY_MAX];
     if ((w->interval.n > 0) == (w->cron.n > 0))
         return "either interval or cron is wanted";
     if (w->interval.n > 0)
         return interval_parse(w->interval, &ret->interval_ms)
                    ? NULL
                    : "interval: a number and s, m, h or d are wanted, such as 5m, at most 366d";
-    return cron_parse(w->cron, &ret->cron, &why) ? NULL : why;
+    if (cron_parse(w->cron, &ret->cron, why))
+        return NULL;
+    snprintf(at, SCHEDULE_WHY_MAX, "cron: %s", why);
+    return at;
 }
 
-const char *words_check(const struct schedule_words *w, struct plan *ret)
+const char *words_check(const struct schedule_words *w, struct plan *ret, char at[SCHEDULE_WHY_MAX])
 {
     if (!text_is_clean(w->name, SCHEDULE_NAME_MAX, false) ||
         !text_is_clean(w->display_name, SCHEDULE_NAME_MAX, false))
@@ -78,7 +83,17 @@ const char *words_check(const struct schedule_words *w, struct plan *ret)
         return "either url or prompt can be said";
     if (w->url.n > 0 && (!text_is_clean(w->url, SCHEDULE_URL_MAX, false) || !url_is_http(w->url)))
         return "url: an http:// or https:// address of at most 2048 bytes is wanted";
-    return times_check(w, ret);
+    return times_check(w, ret, at);
+}
+
+/* Of what somebody asks for: in order, and there is somebody to call. */
+static const char *wish_check(const struct schedules *s, const struct schedule_words *w,
+                              struct plan *ret, char at[SCHEDULE_WHY_MAX])
+{
+    const char *why = words_check(w, ret, at);
+    if (why == NULL && s->o.nobody != NULL)
+        why = s->o.nobody(s->o.ctx, w);
+    return why;
 }
 
 /* "Security Audit" is called security-audit. */
@@ -256,9 +271,9 @@ void schedules_add(struct schedules *s, struct str tenant, struct str id,
                    const struct schedule_words *words, bool paused, schedule_done_fn *done,
                    void *ctx)
 {
-    char at[SCHEDULE_ID_MAX];
+    char at[SCHEDULE_ID_MAX], why_at[SCHEDULE_WHY_MAX];
     struct plan plan = {0};
-    const char *why = words_check(words, &plan);
+    const char *why = wish_check(s, words, &plan, why_at);
     if (id.n == 0)
         id = id_from_name(words->name, at);
     if (why == NULL && !id_is_clean(id))
@@ -298,8 +313,9 @@ void schedules_change(struct schedules *s, struct str tenant, struct str id,
                       const struct schedule_words *words, schedule_done_fn *done, void *ctx)
 {
     struct entry *e = entry_seen(s, tenant, id);
+    char why_at[SCHEDULE_WHY_MAX];
     struct plan plan = {0};
-    const char *why = words_check(words, &plan);
+    const char *why = wish_check(s, words, &plan, why_at);
     if (e == NULL) {
         done(ctx, SCHEDULE_UNKNOWN, NULL, "no such schedule");
         return;

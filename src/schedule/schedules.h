@@ -66,6 +66,9 @@ struct schedule_options {
     struct loop *loop;
     struct store *store; // NULL: nothing is kept
     uint32_t max;
+    /* NULL: these words say whom to call, and he can be called; else what is missing, a constant
+     * text. Not asked of what was stored before. */
+    const char *(*nobody)(void *ctx, const struct schedule_words *w);
     /* Begins what the run says: schedule_run_end() follows, inside or later. */
     void (*begin)(void *ctx, struct schedule_run *r);
     /* An event of the tenant's council; data is JSON. */

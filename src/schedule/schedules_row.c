@@ -292,9 +292,10 @@ static bool load_row(void *ctx, const struct sql_value *row, size_t count)
         .prompt = row[COL_PROMPT].s,
         .model = row[COL_MODEL].s,
     };
+    char why_at[SCHEDULE_WHY_MAX];
     struct plan plan = {0};
     MUST(count == COL_COUNT);
-    const char *why = words_check(&w, &plan);
+    const char *why = words_check(&w, &plan, why_at);
     if (why != NULL) {
         log_warn("schedules: %.*s is left out: %s", STR_FMT(row[COL_ID].s), why);
         return true;

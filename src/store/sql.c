@@ -179,8 +179,7 @@ bool sql_address_parse(struct str url, struct sql_address *ret, const char **ret
     }
     struct str password = user;
     user = str_cut(&password, ':');
-    struct str name = host;
-    struct str number = STR_NONE;
+    struct str name, number;
     if (host.n > 0 && host.p[0] == '[') { // [::1]:3306
         number = str_skip(host, str_find(host, STR("]")) + 1);
         name = (struct str){host.p + 1, str_find(host, STR("]")) - 1};

@@ -175,10 +175,10 @@ static enum sql_result sqlite_prepare_file(struct sqlite *q)
                                         "PRAGMA temp_store = MEMORY;"
                                         "PRAGMA cache_size = -65536");
     if (r == SQL_OK && !q->in_memory) // the size of pages counts while the file is empty
-        r = script(&q->sql, "PRAGMA page_size = 8192;"
+        r = script(&q->sql, "PRAGMA page_size = 16384;"
                             "PRAGMA journal_mode = WAL;"
                             "PRAGMA synchronous = FULL;"
-                            "PRAGMA wal_autocheckpoint = 2000;"
+                            "PRAGMA wal_autocheckpoint = 1000;"
                             "PRAGMA journal_size_limit = 67108864");
     if (r == SQL_OK) // reads the header: what is not a database shows itself here
         r = script(&q->sql, "SELECT count(*) FROM sqlite_master");

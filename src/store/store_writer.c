@@ -19,7 +19,9 @@
 #include <time.h>
 
 enum {
-    BATCH_EVENTS_MAX = 20000,
+    BATCH_EVENTS_MAX = 20000, // a batch that is long in coming keeps its publishers waiting
+    LOCKED_EVENTS = 256,      // of a batch that is being filled: whoever looks for a stream waits
+    ANSWERS_A_MAIL = 8,
     RETRY_FIRST_MS = 100,
     RETRY_MOST_MS = 5000,
     CHECKPOINT_CHUNKS = 100000, // so many at most are read again at a start
@@ -33,9 +35,19 @@ enum {
     SWEEP_MOST_MS = 3600000 // and what is kept may be configured otherwise
 };
 
+/* Appends of one loop that came back together: one mail is one cache line that two cores fight for.
+ */
+struct answers {
+    struct store_append *first, *last;
+    unsigned count;
+    uint64_t bytes;
+};
+
 struct writer {
     struct store *store;
     struct sql *db;
+    struct append_list taken; // off the store's list, for this batch and the next ones
+    struct answers answers;
     uint64_t batch_events, batch_bytes;
     uint64_t checkpoint_at_ms; // monotonic
     uint64_t round_ms;         // monotonic: of the last round
@@ -62,28 +74,61 @@ static void append_told(struct mail *m, struct loop *l)
     a->done(a);
 }
 
-static void append_released(struct mail *m, struct loop *l)
+static void appends_released(struct mail *m, struct loop *l)
 {
     struct store_append *a = container_of(m, struct store_append, mail);
     (void)l;
+    while (a != NULL) {
+        struct store_append *next = a->next;
+        __builtin_prefetch(next); // it was last touched by the writer
+        if (!a->answered)
+            a->done(a);
+        a->released(a);
+        a = next;
+    }
+}
+
+static void answers_post(struct store *s, struct answers *l)
+{
+    struct store_append *first = l->first;
+    if (first == NULL)
+        return;
+    atomic_fetch_sub_explicit(&s->waiting_bytes, l->bytes, memory_order_relaxed);
+    *l = (struct answers){0};
+    first->mail.deliver = appends_released;
+    loop_post(first->loop, &first->mail);
+}
+
+/* It goes out with the next ones, at the latest with answers_post(). */
+static void answers_add(struct store *s, struct answers *l, struct store_append *a,
+                        enum sql_result r)
+{
+    if (l->count == ANSWERS_A_MAIL || (l->first != NULL && l->first->loop != a->loop))
+        answers_post(s, l);
+    a->stored = r == SQL_OK;
     if (!a->answered)
-        a->done(a);
-    a->released(a);
+        a->result = r;
+    a->next = NULL;
+    if (l->first == NULL)
+        l->first = a;
+    else
+        l->last->next = a;
+    l->last = a;
+    l->count++;
+    l->bytes += event_bytes(&a->event);
 }
 
 void store_append_release(struct store *s, struct store_append *a, enum sql_result r)
 {
-    atomic_fetch_sub_explicit(&s->waiting_bytes, event_bytes(&a->event), memory_order_relaxed);
-    a->stored = r == SQL_OK;
-    if (!a->answered)
-        a->result = r;
-    a->mail.deliver = append_released;
-    loop_post(a->loop, &a->mail);
+    struct answers one = {0};
+    answers_add(s, &one, a, r);
+    answers_post(s, &one);
 }
 
 static void append_committed(void *ctx, struct store_append *a)
 {
-    store_append_release(ctx, a, SQL_OK);
+    struct writer *w = ctx;
+    answers_add(w->store, &w->answers, a, SQL_OK);
 }
 
 /* Its mails are delivered in the order in which they are posted. */
@@ -103,7 +148,7 @@ static void append_abandoned(void *ctx, struct store_append *a)
 {
     struct writer *w = ctx;
     w->lost++;
-    store_append_release(w->store, a, w->failure);
+    answers_add(w->store, &w->answers, a, w->failure);
 }
 
 static void job_answered(struct mail *m, struct loop *l)
@@ -159,18 +204,44 @@ static void wait_ms(struct store *s, uint64_t ms)
     pthread_cond_timedwait(&s->written, &s->lock, &until);
 }
 
-/* At most so many events: a batch that is long in coming keeps its publishers waiting. */
-static struct store_append *cut_appends(struct store *s)
+/* Of the store's lock: all that has come, without walking over it while loops wait. */
+static void take_appends(struct writer *w)
 {
-    struct store_append *first = s->appends.first;
-    struct store_append **at = &s->appends.first;
-    for (uint32_t n = 0; n < BATCH_EVENTS_MAX && *at != NULL; n++)
-        at = &(*at)->next;
-    s->appends.first = *at;
-    if (*at == NULL)
-        s->appends.end = &s->appends.first;
-    *at = NULL;
-    return s->appends.first == first ? NULL : first;
+    struct store *s = w->store;
+    if (s->appends.first == NULL)
+        return;
+    *w->taken.end = s->appends.first;
+    w->taken.end = s->appends.end;
+    LIST_INIT(&s->appends);
+}
+
+static void batch_add(struct writer *w, struct store_append *a)
+{
+    w->batch_events++;
+    w->batch_bytes += event_bytes(&a->event);
+    if (!streams_batch_add(&w->store->streams, a)) {
+        answers_add(w->store, &w->answers, a, SQL_FAILED); // no memory, or too many streams
+        w->leaked = true;
+    }
+}
+
+static void batch_fill(struct writer *w)
+{
+    pthread_mutex_t *lock = &w->store->streams.lock;
+    w->batch_events = w->batch_bytes = 0;
+    while (w->taken.first != NULL && w->batch_events < BATCH_EVENTS_MAX) {
+        pthread_mutex_lock(lock);
+        for (unsigned n = 0; n < LOCKED_EVENTS && w->taken.first != NULL; n++) {
+            struct store_append *a = w->taken.first;
+            w->taken.first = a->next;
+            __builtin_prefetch(a->next);
+            batch_add(w, a);
+        }
+        pthread_mutex_unlock(lock);
+    }
+    if (w->taken.first == NULL)
+        LIST_INIT(&w->taken);
+    answers_post(w->store, &w->answers);
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)
@@ -196,7 +267,8 @@ static uint64_t due_ms(const struct writer *w)
 static void wait_for_work(struct writer *w)
 {
     struct store *s = w->store;
-    while (s->appends.first == NULL && s->jobs.first == NULL && !s->stopping) {
+    while (w->taken.first == NULL && s->appends.first == NULL && s->jobs.first == NULL &&
+           !s->stopping) {
         uint64_t now = now_ms(), due = due_ms(w);
         if (due <= now)
             return;
@@ -210,24 +282,14 @@ static bool take(struct writer *w)
     struct store *s = w->store;
     pthread_mutex_lock(&s->lock);
     wait_for_work(w);
-    struct store_append *a = s->appends.first != NULL ? cut_appends(s) : NULL;
+    take_appends(w);
     s->batch.first = s->jobs.first;
     LIST_INIT(&s->jobs);
-    bool go_on = a != NULL || s->batch.first != NULL || !s->stopping;
+    bool go_on = w->taken.first != NULL || s->batch.first != NULL || !s->stopping;
     w->ending = s->stopping;
     pthread_mutex_unlock(&s->lock);
     w->round_ms = now_ms();
-    w->batch_events = w->batch_bytes = 0;
-    while (a != NULL) {
-        struct store_append *next = a->next;
-        w->batch_events++;
-        w->batch_bytes += event_bytes(&a->event);
-        if (!streams_batch_add(&s->streams, a)) {
-            store_append_release(s, a, SQL_FAILED); // no memory, or too many streams
-            w->leaked = true;
-        }
-        a = next;
-    }
+    batch_fill(w);
     return go_on;
 }
 
@@ -305,7 +367,8 @@ static void committed(struct writer *w, uint64_t began_ns)
         health_set(s, SQL_OK, "");
     w->again = 0;
     s->streams.in_use = true;
-    streams_batch_settle(&s->streams, true, append_committed, s);
+    streams_batch_settle(&s->streams, true, append_committed, w);
+    answers_post(s, &w->answers);
     streams_sweep_settle(&s->streams, true);
     streams_checkpoint_settle(&s->streams, true);
     jobs_answer(s);
@@ -340,11 +403,13 @@ static void abandon(struct writer *w)
     if (w->failure == SQL_OK)
         w->failure = SQL_DOWN;
     streams_batch_settle(&s->streams, false, append_abandoned, w);
-    for (struct store_append *a = s->appends.first, *next; a != NULL; a = next) {
+    take_appends(w);
+    for (struct store_append *a = w->taken.first, *next; a != NULL; a = next) {
         next = a->next;
         append_abandoned(w, a);
     }
-    LIST_INIT(&s->appends);
+    LIST_INIT(&w->taken);
+    answers_post(s, &w->answers);
     jobs_refuse(s, w->failure);
     if (w->lost > 0)
         log_error("store: %lu events could not be written before the end: %s",
@@ -421,6 +486,7 @@ void *store_writer(void *store)
                        .round_ms = now,
                        .swept_ms = now};
     bool ok = true;
+    LIST_INIT(&w.taken);
     while (ok && take(&w)) {
         ok = write_batch(&w);
         checkpoint_when_due(&w);

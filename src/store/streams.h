@@ -115,8 +115,8 @@ void streams_mark_dirty(struct streams *s, struct stream *st);
 bool streams_position(struct streams *s, struct str key, struct store_position *ret);
 bool streams_leads(struct streams *s, struct str key, uint32_t epoch, uint64_t offset);
 
-/* A batch: add all, write inside a transaction (again, if it was not committed), then settle:
- * each() is called for every append, in order within a stream. */
+/* A batch: add all (the caller holds lock), write inside a transaction (again, if it was not
+ * committed), then settle: each() is called for every append, in order within a stream. */
 bool streams_batch_add(struct streams *s, struct store_append *a);
 enum sql_result streams_batch_write(struct streams *s, struct sql *db);
 typedef void streams_each_fn(void *ctx, struct store_append *a);

@@ -14,11 +14,9 @@
 
 bool streams_batch_add(struct streams *s, struct store_append *a)
 {
-    pthread_mutex_lock(&s->lock);
     struct stream *st = streams_find(s, a->key);
     if (st == NULL)
         st = streams_add(s, a->key, s->next_id);
-    pthread_mutex_unlock(&s->lock);
     if (st == NULL)
         return false;
     a->next = NULL;
@@ -214,6 +212,7 @@ void streams_batch_settle(struct streams *s, bool committed, streams_each_fn *ea
         pthread_mutex_unlock(&s->lock);
         while (a != NULL) {
             struct store_append *next = a->next;
+            __builtin_prefetch(next);
             each(ctx, a);
             a = next;
         }

@@ -339,6 +339,121 @@ static void lines_outlive_their_server(void **state)
     logbook_destroy(&book);
 }
 
+static void add_noise(struct str tenant, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_true(logbook_add(
+            book, tenant,
+            &(struct log_entry){.level = STR("info"), .message = STR("x"), .time_ms = 1}, 1));
+}
+
+static unsigned kept_of(struct str tenant)
+{
+    struct log_line *lines[200];
+    uint64_t seq;
+    bool more;
+    size_t n = logbook_read(book, &(struct logbook_query){.tenant = tenant, .limit = 200}, lines,
+                            &more, &seq);
+    for (size_t i = 0; i < n; i++)
+        log_line_unref(lines[i]);
+    return (unsigned)n;
+}
+
+static uint64_t row_count;
+
+static bool count_row(void *ctx, const struct sql_value *row, size_t count)
+{
+    (void)ctx;
+    (void)count;
+    row_count = (uint64_t)row[0].i;
+    return true;
+}
+
+static enum sql_result count_run(struct store_job *j, struct sql *db)
+{
+    (void)j;
+    return sql_run(db, "SELECT COUNT(*) FROM recado_logs", NULL, 0, count_row, NULL);
+}
+
+/* Behind what was given to the store before. */
+static void do_job(enum sql_result (*run_it)(struct store_job *j, struct sql *db))
+{
+    struct store_job job = {.loop = loop, .run = run_it, .done = job_done};
+    unsigned before = jobs_done;
+    store_do(store, &job);
+    while (jobs_done == before)
+        loop_turn(loop, 100);
+}
+
+static uint64_t count_rows(void)
+{
+    do_job(count_run);
+    return row_count;
+}
+
+static enum sql_result hide_run(struct store_job *j, struct sql *db)
+{
+    (void)j;
+    return sql_script(db, "ALTER TABLE recado_logs RENAME TO recado_logs_hidden");
+}
+
+static enum sql_result show_run(struct store_job *j, struct sql *db)
+{
+    (void)j;
+    return sql_script(db, "ALTER TABLE recado_logs_hidden RENAME TO recado_logs");
+}
+
+/* What a noisy tenant pushes out stands between the others' lines. */
+static void a_noisy_tenant_leaves_no_rows(void **state)
+{
+    (void)state;
+    if (!outlives())
+        return;
+    open_book(150);
+    for (unsigned i = 0; i < 20; i++) {
+        add_lines(i, i + 1);
+        add_noise(STR("noisy"), 60);
+        if (i % 5 == 4) {
+            restart_book(150);
+            assert_int_equal(count_rows(), 150);
+        }
+    }
+    check_lines(19, 20);
+    assert_int_equal(kept_of(STR("noisy")), 130);
+    restart_book(100);
+    check_lines(19, 20);
+    assert_int_equal(kept_of(STR("noisy")), 80);
+    restart_book(150); // with less kept, less is left in the database
+    assert_int_equal(count_rows(), 100);
+    check_lines(19, 20);
+    logbook_destroy(&book);
+}
+
+/* What could not be written, and what could not be taken out, is made up for. */
+static void a_write_that_fails_is_made_again(void **state)
+{
+    (void)state;
+    if (!outlives() || str_starts(str_from(url), STR("mysql")))
+        return; // whose ALTER TABLE ends the transaction it is in
+    open_book(150);
+    add_lines(0, 20);
+    add_noise(STR("noisy"), 200);
+    logbook_flush(book);
+    assert_int_equal(count_rows(), 150);
+    do_job(hide_run);
+    add_lines(20, 30);
+    add_noise(STR("noisy"), 50);
+    logbook_flush(book); // fails
+    do_job(show_run);    // which comes behind it
+    add_noise(STR("noisy"), 50);
+    logbook_flush(book);
+    assert_int_equal(count_rows(), 150);
+    restart_book(150);
+    check_lines(29, 30);
+    assert_int_equal(kept_of(STR("noisy")), 120);
+    logbook_destroy(&book);
+}
+
 /* ---- figures ---- */
 
 static struct samples *samples;
@@ -417,10 +532,9 @@ int main(void)
         url = own;
     }
     const struct CMUnitTest tests[] = {
-        TEST(schedules_outlive_their_server),
-        TEST(a_run_that_the_end_cut_off),
-        TEST(lines_outlive_their_server),
-        TEST(figures_outlive_their_server),
+        TEST(schedules_outlive_their_server),   TEST(a_run_that_the_end_cut_off),
+        TEST(lines_outlive_their_server),       TEST(a_noisy_tenant_leaves_no_rows),
+        TEST(a_write_that_fails_is_made_again), TEST(figures_outlive_their_server),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     static const char *const ends[] = {"", "-wal", "-shm", "-lock"};

@@ -10,7 +10,7 @@ from servers import ROOT, environment
 
 PAGES = sorted([*(ROOT / "docs" / "dialects").glob("*.md"), ROOT / "docs" / "migrate.md",
                 ROOT / "docs" / "chat.md", ROOT / "docs" / "models.md", ROOT / "docs" / "tasks.md",
-                ROOT / "docs" / "approvals.md"])
+                ROOT / "docs" / "approvals.md", ROOT / "docs" / "schedules.md"])
 KEY = "0123456789abcdef0123456789abcdef"
 
 

@@ -327,6 +327,16 @@ def test_beyond_this_machine_only_with_secrets(cli, address):
     assert cli("config", "check", "--listen", address, "--insecure").returncode == 0
 
 
+def test_a_flag_that_is_none(cli, tmp_path):
+    for command in (["serve"], ["config", "check"], ["config", "print"]):
+        done = cli(*command, "--llm.urll", "x")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"recado {command[0]}: there is no --llm.urll; did you mean --llm.url?")
+    file = tmp_path / "recado.yaml"
+    file.write_text("loops: 2\n")
+    assert cli("config", "check", f"--config={file}").stdout == f"{file}: ok\n"
+
+
 def test_a_port_in_use(start_recado, tmp_path):
     """Also when somebody else has it, and with one of two addresses."""
     with socket.socket() as other:

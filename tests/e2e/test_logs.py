@@ -207,6 +207,29 @@ def test_they_outlive_a_kill(start_recado):
     assert messages(server)[-1] == "after"
 
 
+def test_a_store_that_takes_no_lines(start_recado):
+    """Something is wrong with their table: it is said once, and made up for."""
+    server = start_recado("logs: {keep: 200}\n")
+    post(server, {"message": "before", "source": "test"})
+
+    def script(text):
+        with sqlite3.connect(server.data / "recado.db", timeout=30) as db:
+            db.execute(text)
+        db.close()
+
+    script("ALTER TABLE recado_logs RENAME TO hidden")
+    post(server, [{"message": str(i), "source": "test"} for i in range(300)])
+    server.wait_log("lines cannot be written to the store")
+    post(server, {"message": "meanwhile", "source": "test"})
+    script("ALTER TABLE hidden RENAME TO recado_logs")
+    post(server, {"message": "after", "source": "test"})
+    server.wait_log("lines are written to the store again")
+    server.stop()
+    assert server.log.count("lines cannot be written") == 1
+    server.start()
+    assert messages(server, "?source=test&limit=1000")[-3:] == ["299", "meanwhile", "after"]
+
+
 def test_tenants(start_recado):
     server = start_recado(f"auth: {{hmac_secret: {SECRET}, api_keys: [{KEY}]}}\n")
     key = {"X-API-Key": KEY}
@@ -230,6 +253,20 @@ def test_tenants(start_recado):
     assert server.get("/api/logs?tenant=other", bearer)[0] == 403
     assert server.post("/api/logs", {"message": "ending", "source": "recado"}, bearer)[0] == 400
     assert server.post("/api/logs", {"message": "by a client", "source": "page"}, bearer)[0] == 200
+
+
+def test_a_noisy_tenant_pushes_out_its_own_lines(start_recado):
+    server = start_recado("logs: {keep: 300, own: false}\n")
+    post(server, {"logs": [{"message": f"{i}"} for i in range(10)], "tenant": "quiet"})
+    for part in range(5):
+        post(server, {"logs": [{"message": f"{part} {i}"} for i in range(200)], "tenant": "noisy"})
+    for _ in range(2):
+        lines = read(server, "?tenant=quiet&limit=1000")[0]
+        assert [line["message"] for line in lines] == [str(i) for i in range(10)]
+        lines = read(server, "?tenant=noisy&limit=1000")[0]
+        assert len(lines) == 290 and lines[-1]["message"] == "4 199"
+        server.stop()
+        server.start()
 
 
 async def test_many_lines_to_many_readers(start_recado):

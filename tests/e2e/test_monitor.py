@@ -1,6 +1,7 @@
 """The machine's figures over REST: now, over the last day, and after a restart."""
 
 import json
+import sqlite3
 import time
 
 import jwt
@@ -74,6 +75,30 @@ def test_they_outlive_a_kill(server):
     after = history(server, "?step=1s")["samples"]
     assert after[:len(before)] == before
     wait_for(lambda: len(history(server, "?step=1s")["samples"]) > len(after))
+
+
+def test_a_day_is_kept_however_often_they_are_taken(start_recado):
+    """Readings of another interval, and of before, are what a server finds that is started anew."""
+    server = start_recado("monitor: {interval: 1h}\nloops: 2\n")
+    wait_for(lambda: len(history(server)["samples"]) == 1)
+    server.stop()
+    newest = int(time.time() * 1000) - 20000
+    times = range(newest - 30 * 3600 * 1000, newest, 10000)
+    with sqlite3.connect(f"{server.data}/recado.db") as db:
+        db.execute("DELETE FROM recado_figures")
+        db.executemany("INSERT INTO recado_figures (at, cpu, memory, disk, rx, tx) VALUES (?, 1, 2, 3, 4, 5)",
+                       [(at,) for at in times])
+    db.close()
+    server.start()
+    wait_for(lambda: server.get("/api/monitor")[0] == 200)
+    answer = history(server, "?range=48h&step=1h")
+    now = answer["samples"][-1]["time"]
+    assert answer["interval_ms"] == answer["step_ms"] == 3600000
+    assert 24 <= len(answer["samples"]) <= 26 and now % 3600000 == 0
+    assert answer["samples"][0]["time"] > now - 25 * 3600 * 1000  # and nothing older
+    count = lambda: sqlite3.connect(f"file:{server.data}/recado.db?mode=ro", uri=True).execute(
+        "SELECT count(*) FROM recado_figures").fetchone()[0]
+    wait_for(lambda: 8630 < count() < 8650)
 
 
 def test_who_may_look(start_recado):

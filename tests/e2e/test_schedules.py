@@ -143,13 +143,16 @@ def test_severity(start_recado, back_end, answer, severity):
 
 
 def test_what_goes_wrong_is_told(start_recado, back_end):
-    server = start_recado("conductor: {backend_key: secret-key}\nschedules: {timeout: 1s}\n"
-                          "llm: {url: \"\"}\n")
+    rest = "schedules: {timeout: 1s}\n"
+    server = start_recado("conductor: {backend: \"http://127.0.0.1:1/\"}\n" + rest)
+    add(server, id="nobody", interval="1d")
+    server.stop()
+    server.config = "conductor: {backend_key: secret-key}\n" + rest  # nobody is left to call
+    server.start()
     back_end.answer = lambda call: (500, b"oops")
     with watch(server) as dashboard:
         add(server, id="http", interval="1d", url=back_end.url)
         add(server, id="gone", interval="1d", url="http://127.0.0.1:1/")
-        add(server, id="nobody", interval="1d")
         for id, words in (("http", "HTTP 500"), ("gone", "back end"), ("nobody", "conductor.backend")):
             status, answer = request(server, "POST", f"/api/schedules/{id}/run")
             assert status == 202 and answer["running"]
@@ -165,6 +168,33 @@ def test_what_goes_wrong_is_told(start_recado, back_end):
         request(server, "POST", "/api/schedules/http/run")
         assert "no answer in time" in hear(dashboard, "councilor_started", "councilor_error")[1]["error"]
         hold.set()
+
+
+def test_somebody_must_be_there_to_be_called(start_recado):
+    server = start_recado("llm: {url: \"\"}\n")
+    for body, words in (({"id": "a", "interval": "1d"}, "give a url or a prompt, or set conductor.backend"),
+                        ({"id": "a", "interval": "1d", "prompt": "x"}, "llm.url")):
+        status, answer = request(server, "POST", "/api/schedules", body)
+        assert status == 400 and words in answer["error"]["message"], answer
+    add(server, id="a", interval="1d", url="http://127.0.0.1:1/")
+    for body in {"url": None}, {"prompt": "x"}:
+        assert request(server, "PATCH", "/api/schedules/a", body)[0] == 400
+    assert get(server, "a")["url"] == "http://127.0.0.1:1/"
+
+
+def test_fields_that_nobody_reads_are_refused(start_recado):
+    server = start_recado("conductor: {backend: \"http://127.0.0.1:1/\"}\n")
+    add(server, id="a", interval="1d")
+    for name, words in (("intervall", "display_name, interval, cron"), ("timezone", "UTC"), ("tz", "UTC"),
+                        ("next_run_at", "not known"), ("", "not known"), ("x" * 300, "not known")):
+        body = {"interval": "1h", name: "America/Sao_Paulo"}
+        for method, path in (("POST", ""), ("PATCH", "/a")):
+            status, answer = request(server, method, "/api/schedules" + path, body)
+            message = answer["error"]["message"]
+            assert status == 400 and words in message, answer
+            assert len(name) in (0, 300) or message.startswith(name + ": "), message
+    assert request(server, "GET", "/api/schedules")[1]["total"] == 1
+    assert get(server, "a")["interval"] == "1d"
 
 
 def test_the_conductors_own_back_end_gets_its_key(start_recado, back_end):
@@ -258,12 +288,14 @@ def test_they_outlive_kills(start_recado, back_end):
 
 
 def test_rest(start_recado):
-    server = start_recado("schedules: {max: 4}\n")
+    server = start_recado("schedules: {max: 4}\nconductor: {backend: \"http://127.0.0.1:1/\"}\n")
     made = add(server, name="Weekly Report!", cron="0 9 * * MON")
     assert made["id"] == "weekly-report" and made["display_name"] == "Weekly Report!"
     assert made["interval"] is None and made["paused"] is False
     for body, words in (({"name": "a", "interval": "5x"}, "interval"),
                         ({"name": "a", "cron": "0 0 31 2 *"}, "no such day"),
+                        ({"name": "a", "cron": "0 25 * * *"}, "cron: hour: 25 is not 0 to 23"),
+                        ({"name": "a", "cron": "0 9 * * FRI-MOM"}, "cron: day of the week: MOM is not"),
                         ({"name": "a"}, "interval or cron"),
                         ({"name": "a", "interval": "1h", "cron": "* * * * *"}, "interval or cron"),
                         ({"name": "a", "interval": "1h", "url": "file:///etc/passwd"}, "url"),

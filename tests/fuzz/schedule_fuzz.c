@@ -10,10 +10,10 @@
 static void check_cron(struct str text)
 {
     struct cron c;
-    const char *why = NULL;
+    char why[CRON_WHY_MAX] = "";
     int64_t at_ms = 1796040000123, next_ms;
-    if (!cron_parse(text, &c, &why)) {
-        MUST(why != NULL);
+    if (!cron_parse(text, &c, why)) {
+        MUST(why[0] != '\0' && memchr(why, 0, sizeof(why)) != NULL);
         return;
     }
     MUST(c.minutes != 0 && c.hours != 0 && c.days != 0 && c.months != 0 && c.weekdays != 0);

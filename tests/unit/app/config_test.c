@@ -419,6 +419,35 @@ static void test_flags_taken(void **state)
     }
 }
 
+static void test_flags_that_are_none(void **state)
+{
+    static const struct {
+        const char *arg, *why;
+    } rows[] = {
+        {"--llm.urll", "there is no --llm.urll; did you mean --llm.url?"},
+        {"--llm.urll=x", "there is no --llm.urll; did you mean --llm.url?"},
+        {"--http.hed-max", "there is no --http.hed-max; did you mean --http.head_max?"},
+        {"--api_keys", "there is no --api_keys; did you mean --auth.api_keys?"},
+        {"--dta", "there is no --dta; did you mean --data?"},
+        {"--confg", "there is no --confg; did you mean --config?"},
+        {"--no.such", "there is no --no.such; see recado config doc"},
+        {"--", NULL},
+        {"file.yaml", NULL},
+        {"-x", NULL},
+    };
+    char at[256], long_arg[300] = "--";
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf why = buf_on(at, sizeof(at));
+        assert_int_equal(config_flag_explain(rows[i].arg, &why), rows[i].why != NULL);
+        assert_true(str_eq(buf_str(&why), str_from(rows[i].why)));
+    }
+    memset(long_arg + 2, 'x', sizeof(long_arg) - 3);
+    struct buf why = buf_on(at, sizeof(at));
+    assert_true(config_flag_explain(long_arg, &why));
+    assert_true(str_find(buf_str(&why), STR("see recado config doc")) < why.len);
+}
+
 static struct str effective(const struct config_source *source, struct buf *out)
 {
     struct config *c = load_ok(source);
@@ -539,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_refusal),
         cmocka_unit_test(test_secret_files),
         cmocka_unit_test(test_flags_taken),
+        cmocka_unit_test(test_flags_that_are_none),
         cmocka_unit_test(test_default_file),
         cmocka_unit_test(test_effective_is_a_file),
         cmocka_unit_test(test_password_is_hidden),

@@ -193,6 +193,42 @@ static void a_stream_goes_on_after_a_restart(void **state)
     durable_end(&d);
 }
 
+static uint64_t store_reads(struct durable_world *d)
+{
+    struct store_state state;
+    store_read_state(d->store, &state);
+    return state.reads;
+}
+
+/* A hundred who were away come back in one turn. */
+static void who_asks_for_the_same_is_answered_from_one_read(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 100 };
+    struct durable_world d = durable_begin(2);
+    for (int i = 0; i < 10; i++)
+        publish(d.w, "", 10);
+    durable_end(&d);
+    d = durable_begin(2);
+    uint64_t before = store_reads(&d);
+    struct told all[CLIENTS] = {0}, other = {0};
+    struct history_params p = {.tenant = STR("t"), .channel = STR("news:a"), .limit = 5};
+    for (int i = 0; i < CLIENTS; i++)
+        hub_history(world_hub(d.w, (unsigned)i % 2), &p, tell, &all[i]);
+    p.limit = 3;
+    hub_history(world_hub(d.w, 0), &p, tell, &other);
+    for (int i = 0; i < CLIENTS; i++) {
+        wait_told(d.w, &all[i]);
+        assert_int_equal(all[i].err, ERR_OK);
+        assert_int_equal(all[i].pub_count, 5);
+        assert_int_equal(all[i].first, all[0].first);
+    }
+    wait_told(d.w, &other);
+    assert_int_equal(other.pub_count, 3);
+    assert_in_range(store_reads(&d) - before, 2, 3); // the other loop's may come behind the first
+    durable_end(&d);
+}
+
 static void forgotten_is_forgotten_over_a_restart(void **state)
 {
     (void)state;
@@ -521,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_goes_on_after_a_restart),
+        cmocka_unit_test(who_asks_for_the_same_is_answered_from_one_read),
         cmocka_unit_test(forgotten_is_forgotten_over_a_restart),
         cmocka_unit_test(a_repeated_publish_waits_for_the_first),
         cmocka_unit_test(what_cannot_be_stored_is_refused_before),

@@ -64,8 +64,9 @@ static void an_event_of_what_was_removed_is_dropped(void **state)
     struct loop *l = loop_make();
     struct pair pairs[2];
     for (int i = 0; i < 2; i++) {
-        pairs[i] = (struct pair){
-            .io = {eventfd(1, EFD_NONBLOCK), removes_the_other}, .other = &pairs[1 - i], .loop = l};
+        pairs[i] = (struct pair){.io = {.fd = eventfd(1, EFD_NONBLOCK), .ready = removes_the_other},
+                                 .other = &pairs[1 - i],
+                                 .loop = l};
         assert_true(loop_add_io(l, &pairs[i].io, EPOLLIN));
     }
     loop_turn(l, 0); // both are ready
@@ -78,6 +79,34 @@ static void an_event_of_what_was_removed_is_dropped(void **state)
             close(pairs[i].io.fd);
         }
     }
+    loop_destroy(&l);
+}
+
+static void counts(struct io *io, uint32_t events)
+{
+    (void)events;
+    container_of(io, struct pair, io)->called++;
+}
+
+static void a_level_is_told_in_every_turn(void **state)
+{
+    (void)state;
+    struct loop *l = loop_make();
+    struct pair p = {.io = {.fd = eventfd(1, EFD_NONBLOCK), .level = true, .ready = counts}};
+    uint64_t value;
+    assert_true(loop_add_io(l, &p.io, EPOLLIN));
+    loop_turn(l, 0);
+    loop_turn(l, 0);
+    assert_int_equal(p.called, 2);
+    assert_true(loop_change_io(l, &p.io, EPOLLIN)); // stays one
+    loop_turn(l, 0);
+    loop_turn(l, 0);
+    assert_int_equal(p.called, 4);
+    assert_int_equal(read(p.io.fd, &value, sizeof(value)), sizeof(value));
+    loop_turn(l, 0);
+    assert_int_equal(p.called, 4);
+    loop_remove_io(l, &p.io);
+    close(p.io.fd);
     loop_destroy(&l);
 }
 
@@ -138,7 +167,7 @@ static void a_turn_has_one_order(void **state)
     struct loop *l = loop_make();
     struct actor a = {.loop = l, .name = 'x', .mail.deliver = actor_mail};
     struct actor w = {.loop = l, .name = 'w', .work.run = actor_works};
-    a.io = (struct io){eventfd(1, EFD_NONBLOCK), actor_event};
+    a.io = (struct io){.fd = eventfd(1, EFD_NONBLOCK), .ready = actor_event};
     timer_init(&a.timer, actor_timer);
     assert_true(loop_add_io(l, &a.io, EPOLLIN));
     loop_add_work(l, &w.work);
@@ -373,6 +402,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_of_what_was_removed_is_dropped),
+        cmocka_unit_test(a_level_is_told_in_every_turn),
         cmocka_unit_test(a_turn_has_one_order),
         cmocka_unit_test(the_dead_are_buried_in_their_order),
         cmocka_unit_test(a_work_may_remove_itself_and_others),

@@ -30,6 +30,9 @@ struct world {
     struct http_server *server;
     struct metrics_loop figures;
     struct metrics_source source;
+    struct admission admission;
+    admission_slot slot;
+    struct auth *auth;
     struct buf answer;
 };
 
@@ -56,6 +59,11 @@ static void world_begin(struct world *w)
     metrics_loop_init(&w->figures);
     w->figures.loop = w->loop;
     w->figures.flusher = &w->flusher;
+    w->auth = auth_create(&(struct auth_options){.api_key_count = 0}, NULL);
+    assert_non_null(w->auth);
+    w->admission.auth = w->auth;
+    atomic_init(&w->slot, &w->admission);
+    w->source.admission = &w->slot;
     w->source.node = w->node;
     w->source.loops = &w->figures;
     w->source.loop_count = 1;
@@ -82,20 +90,21 @@ static void world_end(struct world *w)
     http_router_destroy(&w->router);
     node_destroy(&w->node);
     loop_destroy(&w->loop);
+    auth_destroy(&w->auth);
     buf_fini(&w->answer);
 }
 
-/* Head and body, with a terminator. */
-static const char *get(struct world *w, const char *path)
+/* Head and body, with a terminator; headers: the first is Host. */
+static const char *get_with(struct world *w, const char *path, const char *headers)
 {
-    char request[256];
+    char request[512];
     int pair[2];
     ssize_t n = -1;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     http_server_accept(w->server, pair[0], &(struct addr){.family = AF_INET, .ip = {127, 0, 0, 1}},
                        NULL);
     int len = snprintf(request, sizeof(request),
-                       "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path);
+                       "GET %s HTTP/1.1\r\n%s\r\nConnection: close\r\n\r\n", path, headers);
     assert_int_equal(send(pair[1], request, (size_t)len, 0), len);
     buf_clear(&w->answer);
     for (int i = 0; n != 0; i++) {
@@ -109,6 +118,11 @@ static const char *get(struct world *w, const char *path)
     close(pair[1]);
     assert_true(buf_add_char(&w->answer, '\0'));
     return w->answer.p;
+}
+
+static const char *get(struct world *w, const char *path)
+{
+    return get_with(w, path, "Host: a");
 }
 
 static void assert_line(const char *page, const char *line)
@@ -176,6 +190,41 @@ static void test_figures(void **state)
     world_end(&w);
 }
 
+/* Prometheus names no page, and comes from elsewhere or by a name of this machine. */
+static void test_who_may_read(void **state)
+{
+    static const struct str origins[] = {{"https://app.example", 19}}, keys[] = {{"a key", 5}};
+    static const struct {
+        const char *headers;
+        bool ok;
+    } rows[] = {
+        {"Host: localhost:8000", true},
+        {"Host: 127.0.0.1:8000", true},
+        {"Host: recado:8000", true},
+        {"Host: app.example", true},
+        {"Host: evil.example:8000", false},
+        {"Host: evil.example\r\nOrigin: http://evil.example", false},
+        {"Host: localhost\r\nOrigin: https://evil.example", false},
+        {"Host: localhost\r\nOrigin: http://localhost", true},
+    };
+    struct world w;
+    (void)state;
+    world_begin(&w);
+    w.admission.origins = origins;
+    w.admission.origin_count = 1;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *page = get_with(&w, "/metrics", rows[i].headers);
+        assert_non_null(strstr(page, rows[i].ok ? "HTTP/1.1 200 " : "HTTP/1.1 403 "));
+        assert_int_equal(strstr(page, "recado_info") != NULL, rows[i].ok);
+    }
+    auth_destroy(&w.auth); // with a key it may be behind a proxy that has a name
+    w.auth = auth_create(&(struct auth_options){.api_keys = keys, .api_key_count = 1}, NULL);
+    assert_non_null(w.auth);
+    w.admission.auth = w.auth;
+    assert_non_null(strstr(get_with(&w, "/metrics", "Host: push.example"), "HTTP/1.1 200 "));
+    world_end(&w);
+}
+
 /* Every sample belongs to the family that was announced last, and no family comes twice. */
 static void test_the_page_is_well_formed(void **state)
 {
@@ -238,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_figures),
         cmocka_unit_test(test_the_page_is_well_formed),
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_who_may_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

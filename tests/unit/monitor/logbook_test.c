@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -151,6 +152,108 @@ static void the_oldest_go_first(void **state)
     close_book();
 }
 
+static unsigned kept_of(const char *tenant)
+{
+    struct log_line *lines[1000];
+    const struct logbook_query q = {.tenant = str_from(tenant), .limit = 1000};
+    uint64_t newest;
+    bool more;
+    size_t n = logbook_read(book, &q, lines, &more, &newest);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(str_eq(lines[i]->tenant, str_from(tenant)));
+        assert_true(i == 0 || lines[i]->seq > lines[i - 1]->seq);
+        log_line_unref(lines[i]);
+    }
+    assert_false(more);
+    return (unsigned)n;
+}
+
+/* One that logs without end pushes out its own lines, and those of whoever has more than it. */
+static void the_tenant_with_the_most_gives(void **state)
+{
+    char name[16];
+    (void)state;
+    open_book(100, 1 << 20);
+    for (int i = 0; i < 5; i++)
+        add("quiet", "info", "", "kept");
+    for (int i = 0; i < 1000; i++)
+        add("noisy", "info", "", "x");
+    assert_int_equal(kept_of("quiet"), 5);
+    assert_int_equal(kept_of("noisy"), 95); // nothing is left empty
+    for (int i = 0; i < 1000; i++)
+        add("other", "info", "", "x");
+    assert_int_equal(kept_of("quiet"), 5);
+    assert_in_range(kept_of("noisy"), 47, 48);
+    assert_in_range(kept_of("other"), 47, 48);
+    for (int i = 0; i < 300; i++) { // more tenants than there is room for lines
+        snprintf(name, sizeof(name), "t%d", i);
+        add(name, "info", "", "x");
+        assert_int_equal(kept_of(name), 1);
+    }
+    struct logbook_stats stats;
+    logbook_read_stats(book, &stats);
+    assert_int_equal(stats.kept, 100);
+    settle();
+    close_book();
+}
+
+static void of_the_bytes_as_well(void **state)
+{
+    static char message[2001];
+    (void)state;
+    memset(message, 'x', sizeof(message) - 1);
+    open_book(1000, 64 << 10);
+    for (int i = 0; i < 50; i++)
+        add("quiet", "info", "", "kept");
+    for (int i = 0; i < 500; i++)
+        add("long", "info", "", message);
+    assert_int_equal(kept_of("quiet"), 50);
+    assert_in_range(kept_of("long"), 20, 30);
+    settle();
+    close_book();
+}
+
+/* Against a table without any order: what is kept, whoever logs. */
+static void many_tenants_by_chance(void **state)
+{
+    enum { TENANTS = 7, KEEP = 100 };
+    unsigned counts[TENANTS] = {0}, total = 0;
+    (void)state;
+    open_book(KEEP, 1 << 20);
+    srand(7);
+    for (int i = 0; i < 20000; i++) {
+        unsigned t = (unsigned)rand() % ((unsigned)rand() % TENANTS + 1);
+        const char name[2] = {(char)('a' + t), '\0'};
+        add(name, "info", "", "x");
+        counts[t]++;
+        total++;
+        if (total > KEEP) {
+            unsigned most = 0, own = counts[t];
+            for (unsigned k = 0; k < TENANTS; k++)
+                most = counts[k] > most ? counts[k] : most;
+            if (own == most) {
+                counts[t]--;
+            } else { // one of those that have the most
+                unsigned found = 0;
+                for (unsigned k = 0; k < TENANTS && found == 0; k++) {
+                    const char other[2] = {(char)('a' + k), '\0'};
+                    found = counts[k] == most && kept_of(other) == most - 1;
+                    counts[k] -= found;
+                }
+                assert_int_equal(found, 1);
+            }
+            total--;
+        }
+        if (i % 50 == 0) {
+            for (unsigned k = 0; k < TENANTS; k++)
+                assert_int_equal(kept_of((const char[2]){(char)('a' + k), '\0'}), counts[k]);
+            settle();
+        }
+    }
+    settle();
+    close_book();
+}
+
 static void texts_become_whole(void **state)
 {
     static char longest[LOG_MESSAGE_MAX + 10];
@@ -235,6 +338,7 @@ static void many_threads_log(void **state)
     pthread_t threads[THREADS];
     struct log_line *lines[50];
     const struct logbook_query q = {.tenant = STR("t"), .limit = 50};
+    const struct logbook_query none = {.tenant = STR("t"), .limit = 50, .text = STR("no such")};
     uint64_t newest;
     bool more;
     int err = freopen("/dev/null", "w", stderr) == NULL;
@@ -253,6 +357,9 @@ static void many_threads_log(void **state)
             assert_true(i == 0 || lines[i]->seq > lines[i - 1]->seq);
             log_line_unref(lines[i]);
         }
+        // Walks over all of them, while the oldest go.
+        assert_int_equal(logbook_read(book, &none, lines, &more, &newest), 0);
+        assert_false(more);
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
@@ -264,9 +371,15 @@ static void many_threads_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_found_again),        cmocka_unit_test(the_oldest_go_first),
-        cmocka_unit_test(texts_become_whole),           cmocka_unit_test(too_many_wait),
-        cmocka_unit_test(telling_does_not_feed_itself), cmocka_unit_test(many_threads_log),
+        cmocka_unit_test(lines_are_found_again),
+        cmocka_unit_test(the_oldest_go_first),
+        cmocka_unit_test(the_tenant_with_the_most_gives),
+        cmocka_unit_test(of_the_bytes_as_well),
+        cmocka_unit_test(many_tenants_by_chance),
+        cmocka_unit_test(texts_become_whole),
+        cmocka_unit_test(too_many_wait),
+        cmocka_unit_test(telling_does_not_feed_itself),
+        cmocka_unit_test(many_threads_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,23 @@ static void the_newest_are_kept(void **state)
     free(s);
 }
 
+static void what_is_older_goes(void **state)
+{
+    struct sample *s;
+    (void)state;
+    samples_destroy(&all);
+    all = samples_create(&(struct samples_options){.keep = 100, .keep_ms = 60000});
+    assert_non_null(all);
+    for (int i = 0; i < 50; i++)
+        add(noon + i * 10000, i);
+    assert_int_equal(read_all(&s, INT64_MIN, INT64_MAX, 0), 6);
+    assert_int_equal(s[0].cpu, 44);
+    free(s);
+    add(noon + 10000000, 50); // after a long silence
+    assert_int_equal(read_all(&s, INT64_MIN, INT64_MAX, 0), 1);
+    free(s);
+}
+
 static void a_clock_that_goes_back_takes_its_future_with_it(void **state)
 {
     struct sample *s;
@@ -133,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_newest_are_kept),
+        TEST(what_is_older_goes),
         TEST(a_clock_that_goes_back_takes_its_future_with_it),
         TEST(steps_are_means_and_gaps_stay),
         TEST(what_is_not_known_is_null),

@@ -16,8 +16,8 @@
 static struct cron parsed(const char *text)
 {
     struct cron c;
-    const char *why;
-    if (!cron_parse(str_from(text), &c, &why))
+    char why[CRON_WHY_MAX];
+    if (!cron_parse(str_from(text), &c, why))
         fail_msg("%s: %s", text, why);
     return c;
 }
@@ -103,55 +103,90 @@ static void known_moments(void **state)
     assert_next("\t0   9\t* * * ", monday, at(2026, 11, 30, 9, 0));
 }
 
+#define FIVE                                                                                       \
+    "minute, hour, day of the month, month and day of the week are wanted: five fields, not "
+#define MINUTE "is not 0 to 59"
+#define RANGE  "is not a range: a value, '-' and a value are wanted"
+#define STEP   "has a wrong step: a whole number from 1 on is wanted"
+#define COMMA  "lacks a value at a comma"
+#define NEVER  "never comes: no such day is in these months"
+
 static void what_is_refused(void **state)
 {
-    static const char *const texts[] = {
-        "",
-        "* * * *",
-        "* * * * * *",
-        "60 * * * *",
-        "* 24 * * *",
-        "* * 0 * *",
-        "* * 32 * *",
-        "* * * 0 *",
-        "* * * 13 *",
-        "* * * * 8",
-        "*/0 * * * *",
-        "5-1 * * * *",
-        "a * * * *",
-        "1, * * * *",
-        ",1 * * * *",
-        "1,,2 * * * *",
-        "1-2-3 * * * *",
-        "1/2/3 * * * *",
-        "- * * * *",
-        "-1 * * * *",
-        "1- * * * *",
-        "/5 * * * *",
-        "*/ * * * *",
-        "** * * * *",
-        "*-5 * * * *",
-        "* * * foo *",
-        "* * * * mond",
-        "1.5 * * * *",
-        "99999999999 * * * *",
-        "@daily",
-        "0 0 31 2 *",
-        "0 0 30 2 *",
-        "0 0 31 4,6,9,11 *",
-        "0 0 31 FEB *",
-        "* * * jan-foo *",
-        "+1 * * * *",
-        "0x1 * * * *",
-        "* * * * fri-mon",
+    static const struct {
+        const char *text, *why;
+    } rows[] = {
+        {"", FIVE "0"},
+        {"* * * *", FIVE "4"},
+        {"* * * * * *", FIVE "6"},
+        {"@daily", FIVE "1"},
+        {"60 * * * *", "minute: 60 " MINUTE},
+        {"* 24 * * *", "hour: 24 is not 0 to 23"},
+        {"0 9,25 * * *", "hour: 25 is not 0 to 23"},
+        {"* * 0 * *", "day of the month: 0 is not 1 to 31"},
+        {"* * 32 * *", "day of the month: 32 is not 1 to 31"},
+        {"* * * 0 *", "month: 0 is not 1 to 12 or JAN to DEC"},
+        {"* * * 13 *", "month: 13 is not 1 to 12 or JAN to DEC"},
+        {"* * * * 8", "day of the week: 8 is not 0 to 7 or SUN to SAT"},
+        {"*/0 * * * *", "minute: */0 " STEP},
+        {"5-1 * * * *", "minute: 5-1 ends before it begins"},
+        {"a * * * *", "minute: a " MINUTE},
+        {"1, * * * *", "minute: 1, " COMMA},
+        {",1 * * * *", "minute: ,1 " COMMA},
+        {", * * * *", "minute: , " COMMA},
+        {"1,,2 * * * *", "minute: 1,,2 " COMMA},
+        {"1-2-3 * * * *", "minute: 2-3 " MINUTE},
+        {"1/2/3 * * * *", "minute: 1/2/3 " STEP},
+        {"- * * * *", "minute: - " RANGE},
+        {"-1 * * * *", "minute: -1 " RANGE},
+        {"1- * * * *", "minute: 1- " RANGE},
+        {"/5 * * * *", "minute: /5 lacks a value"},
+        {"*/ * * * *", "minute: */ " STEP},
+        {"** * * * *", "minute: ** " MINUTE},
+        {"*-5 * * * *", "minute: * " MINUTE},
+        {"* * * foo *", "month: foo is not 1 to 12 or JAN to DEC"},
+        {"* * * * mond", "day of the week: mond is not 0 to 7 or SUN to SAT"},
+        {"1.5 * * * *", "minute: 1.5 " MINUTE},
+        {"99999999999 * * * *", "minute: 99999999999 " MINUTE},
+        {"0 0 31 2 *", "day of the month: 31 " NEVER},
+        {"0 0 30 2 *", "day of the month: 30 " NEVER},
+        {"0 0 31 4,6,9,11 *", "day of the month: 31 " NEVER},
+        {"0 0 31 FEB *", "day of the month: 31 " NEVER},
+        {"* * * jan-foo *", "month: foo is not 1 to 12 or JAN to DEC"},
+        {"+1 * * * *", "minute: +1 " MINUTE},
+        {"0x1 * * * *", "minute: 0x1 " MINUTE},
+        {"* * * * fri-mon", "day of the week: fri-mon ends before it begins"},
+        {"a\x1b\xc3\xa9 * * * *", "minute: a??? " MINUTE},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct cron c;
-        const char *why = NULL;
-        if (cron_parse(str_from(texts[i]), &c, &why))
-            fail_msg("\"%s\" was understood", texts[i]);
-        assert_true(why != NULL && strlen(why) > 10);
+        char why[CRON_WHY_MAX];
+        if (cron_parse(str_from(rows[i].text), &c, why))
+            fail_msg("\"%s\" was understood", rows[i].text);
+        assert_string_equal(why, rows[i].why);
+    }
+}
+
+/* Whatever is said, what is wrong with it fits. */
+static void long_texts(void **state)
+{
+    char text[300], why[CRON_WHY_MAX];
+    struct cron c;
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    assert_false(cron_parse((struct str){text, sizeof(text)}, &c, why));
+    assert_string_equal(why, "longer than 256 bytes");
+    for (int field = 0; field < 5; field++) {
+        memset(text, 'x', sizeof(text));
+        for (int i = 0; i < 5; i++) {
+            text[2 * i] = '*';
+            text[2 * i + 1] = ' ';
+        }
+        text[2 * field] = '1';
+        text[2 * field + 1] = field < 4 ? '-' : 'x'; // and what follows, of the last all of it
+        assert_false(cron_parse((struct str){text, CRON_TEXT_MAX}, &c, why));
+        assert_true(strlen(why) > 10);
     }
 }
 
@@ -269,11 +304,11 @@ static void the_next_moment_is_the_one_that_a_search_finds(void **state)
     for (int i = 0; i < 1500; i++) {
         struct sets s;
         struct cron c;
-        const char *why;
+        char why[CRON_WHY_MAX];
         make_sets(&s);
         int64_t after_ms = (int64_t)pick(2000000000) * 1000 + (int64_t)pick(60000);
         int64_t want_ms = search(&s, after_ms), next_ms = 0;
-        if (!cron_parse(str_from(s.text), &c, &why)) {
+        if (!cron_parse(str_from(s.text), &c, why)) {
             if (want_ms != 0)
                 fail_msg("seed %u: %s was refused: %s", seed, s.text, why);
             continue;
@@ -293,6 +328,7 @@ int main(void)
         cmocka_unit_test(intervals),
         cmocka_unit_test(known_moments),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(long_texts),
         cmocka_unit_test(years_that_are_not_searched),
         cmocka_unit_test(the_next_moment_is_the_one_that_a_search_finds),
     };

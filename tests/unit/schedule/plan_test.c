@@ -21,8 +21,8 @@ static struct plan every_five(int64_t now_ms)
 static struct plan cron(const char *text, int64_t now_ms)
 {
     struct plan p = {0};
-    const char *why;
-    assert_true(cron_parse(str_from(text), &p.cron, &why));
+    char why[CRON_WHY_MAX];
+    assert_true(cron_parse(str_from(text), &p.cron, why));
     plan_begin(&p, now_ms);
     return p;
 }

@@ -41,14 +41,20 @@ static void publish(void *ctx, struct str tenant, struct str type, struct str da
     event_count++;
 }
 
+static const char *nobody(void *ctx, const struct schedule_words *w)
+{
+    (void)ctx;
+    return w->url.n > 0 || w->prompt.n > 0 ? NULL : "there is nobody";
+}
+
 static int begin(void **state)
 {
     (void)state;
     loop = loop_create(0);
     under_way = NULL;
     begun = event_count = 0;
-    all = schedules_create(
-        &(struct schedule_options){.loop = loop, .max = 3, .begin = begin_run, .publish = publish});
+    all = schedules_create(&(struct schedule_options){
+        .loop = loop, .max = 3, .nobody = nobody, .begin = begin_run, .publish = publish});
     assert_true(loop != NULL && all != NULL);
     schedules_start(all);
     return 0;
@@ -63,7 +69,7 @@ static int end(void **state)
 }
 
 static enum schedule_answer answer;
-static char answer_why[128];
+static char answer_why[256];
 static bool answered;
 
 static void done(void *ctx, enum schedule_answer a, const struct schedule *s, const char *why)
@@ -155,6 +161,23 @@ static void verbs(void **state)
     assert_answer(SCHEDULE_OK);
     assert_true(str_eq(s->words.interval, STR("2h")));
     assert_true(str_eq(s->words.name, hourly.name));
+}
+
+static void somebody_must_be_there_to_be_called(void **state)
+{
+    struct schedule_words w = hourly;
+    (void)state;
+    w.url = STR_NONE;
+    add("a1", &w, SCHEDULE_INVALID);
+    assert_string_equal(answer_why, "there is nobody");
+    add("a1", &hourly, SCHEDULE_OK);
+    schedules_change(all, STR("acme"), STR("a1"), &w, done, NULL);
+    assert_answer(SCHEDULE_INVALID);
+    assert_true(schedules_find(all, STR("acme"), STR("a1"))->words.url.n > 0);
+    w.interval = STR_NONE; // what is wrong with the words themselves is said first
+    w.cron = STR("0 25 * * *");
+    add("a2", &w, SCHEDULE_INVALID);
+    assert_string_equal(answer_why, "cron: hour: 25 is not 0 to 23");
 }
 
 static void a_run_and_its_events(void **state)
@@ -318,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(verbs),
+        TEST(somebody_must_be_there_to_be_called),
         TEST(a_run_and_its_events),
         TEST(long_outputs_are_cut_between_characters),
         TEST(one_is_removed_while_it_runs),
