@@ -148,20 +148,22 @@ enum sql_result chat_rows_save(struct sql *db, int64_t id, struct str content, i
                sql_text(content), sql_int(now_ms), sql_int(id));
 }
 
-enum sql_result chat_rows_finish(struct sql *db, struct str tenant, const struct chat_message *m)
+enum sql_result chat_rows_finish(struct sql *db, struct str tenant,
+                                 const struct chat_message *answer)
 {
-    enum sql_result r = RUN(
-        db,
-        "UPDATE recado_messages SET content = ?, state = ?, model = ?, error = ?, tokens = ?,"
-        " updated = ? WHERE id = ?",
-        NULL, NULL, sql_text(m->content), sql_text(m->state), text_or_null(m->model),
-        text_or_null(m->error), tokens_value(m->tokens), sql_int(m->updated_ms), sql_int(m->id));
-    if (r == SQL_OK && m->content.n > 0)
+    enum sql_result r =
+        RUN(db,
+            "UPDATE recado_messages SET content = ?, state = ?, model = ?, error = ?, tokens = ?,"
+            " updated = ? WHERE id = ?",
+            NULL, NULL, sql_text(answer->content), sql_text(answer->state),
+            text_or_null(answer->model), text_or_null(answer->error), tokens_value(answer->tokens),
+            sql_int(answer->updated_ms), sql_int(answer->id));
+    if (r == SQL_OK && answer->content.n > 0)
         r = RUN(db,
                 "UPDATE recado_conversations SET last_message = ?, updated = ?"
                 " WHERE tenant = ? AND id = ?",
-                NULL, NULL, sql_text(chat_rows_excerpt(m->content)), sql_int(m->updated_ms),
-                sql_text(tenant), sql_int(m->conversation));
+                NULL, NULL, sql_text(chat_rows_excerpt(answer->content)),
+                sql_int(answer->updated_ms), sql_text(tenant), sql_int(answer->conversation));
     return r;
 }
 
