@@ -106,6 +106,7 @@ def test_a_name_that_is_not_json(start_recado, upstream, name, key):
 # ---- longer than a message of a channel may be ----
 
 FAT = "gate?n=8&fat=300000"  # the fourth token is too much
+ROOM = "client: {out_max: 16MiB}\n"  # for a reader who has not read yet
 
 
 def begin(server, upstream, tokens):
@@ -124,7 +125,7 @@ def the_record_is_over(server):
 
 
 def test_a_record_that_is_full_ends_an_answer_without_reader(start_recado, upstream):
-    server = start_recado(config(upstream))
+    server = start_recado(config(upstream, ROOM))
     wire, _ = begin(server, upstream, 1)
     wire.close()
     upstream.release(4)
@@ -134,7 +135,7 @@ def test_a_record_that_is_full_ends_an_answer_without_reader(start_recado, upstr
 
 
 def test_whoever_reads_on_gets_the_whole(start_recado, upstream):
-    server = start_recado(config(upstream, "client: {out_max: 16MiB}\n"))
+    server = start_recado(config(upstream, ROOM))
     wire, answer = begin(server, upstream, 1)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         read = pool.submit(answer.read)
@@ -149,7 +150,7 @@ def test_whoever_reads_on_gets_the_whole(start_recado, upstream):
 
 
 def test_a_reader_who_leaves_a_full_record_ends_the_answer(start_recado, upstream):
-    server = start_recado(config(upstream))
+    server = start_recado(config(upstream, ROOM))
     wire, _ = begin(server, upstream, 5)
     the_record_is_over(server)
     wire.close()
