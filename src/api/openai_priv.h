@@ -7,6 +7,7 @@
 #define API_OPENAI_PRIV_H
 
 #include "api/openai.h"
+#include "carrier/sse_reply.h"
 #include "hub/record.h"
 
 #include <pthread.h>
@@ -21,11 +22,10 @@ struct openai {
 struct relay {
     const struct api *api;
     struct loop *loop;
-    struct llm_call *call;     // NULL: it has ended
-    struct http_request *http; // NULL: answered, or its peer has gone
-    struct carrier *carrier;   // NULL: no stream, or it has ended
-    struct buf held;           // of the answer: all until its head is sent, then half an event
-    size_t held_seen;          // so much of it has been looked through for the end of an event
+    struct llm_call *call; // NULL: it has ended
+    struct sse_reply reply;
+    struct buf held;  // of the answer: all until its head is sent, then half an event
+    size_t held_seen; // so much of it has been looked through for the end of an event
     unsigned status;
     bool decided, streams; // streams: the answer is one of events
     bool dead;
@@ -34,6 +34,7 @@ struct relay {
     bool opening;   // the record's position is not known yet
     bool asked;     // the record was asked for
     bool cancelled;
+    bool full; // the record has ended before the answer, which was too long for it
     enum err open_err;
     const char *open_why;
     struct position before; // where the channel stood

@@ -4,7 +4,8 @@
  * Always true between two calls:
  *   I1. a reader gets whole events only: what is said between them (a heartbeat, an error) is read
  *       as what it is.
- *   I2. without a channel the call ends with its reader; with one it does not.
+ *   I2. the call ends when nobody is there for whom it is: neither a reader, nor a channel whose
+ *       record still takes text.
  *   I3. an answer that goes into a channel has its head when the record's position is known.
  */
 #include "api/openai_priv.h"
@@ -39,7 +40,7 @@ static bool is_mailed(struct relay *y)
 
 static void relay_settle(struct relay *y)
 {
-    bool done = y->call == NULL && y->http == NULL && y->carrier == NULL && !y->opening;
+    bool done = y->call == NULL && !sse_reply_has_reader(&y->reply) && !y->opening;
     if (!done || y->dead || (y->published && is_mailed(y)))
         return;
     y->dead = true;
@@ -92,14 +93,6 @@ static bool write_extra(const struct relay *y, struct buf *out)
                             "X-Recado-Epoch, X-Recado-Offset\r\n"));
 }
 
-static struct http_request *take_request(struct relay *y)
-{
-    struct http_request *r = y->http;
-    y->http = NULL;
-    r->gone = NULL;
-    return r;
-}
-
 /* Whole, or an error of ours. */
 static void reply(struct relay *y, bool as_it_came, unsigned status, struct str code,
                   struct str message)
@@ -108,34 +101,39 @@ static void reply(struct relay *y, bool as_it_came, unsigned status, struct str 
     buf_init(&extra, OPENAI_EXTRA_MAX);
     (void)write_extra(y, &extra);
     if (as_it_came)
-        http_reply(take_request(y), y->status, buf_str(&y->content_type), buf_str(&y->held),
-                   buf_str(&extra));
+        http_reply(sse_reply_take(&y->reply), y->status, buf_str(&y->content_type),
+                   buf_str(&y->held), buf_str(&extra));
     else
-        openai_refuse(take_request(y), status, code, message, buf_str(&extra));
+        openai_refuse(sse_reply_take(&y->reply), status, code, message, buf_str(&extra));
     buf_fini(&extra);
 }
 
 /* The end of a stream; with a message when it is no good one. */
 static void end_stream(struct relay *y, struct str code, struct str message)
 {
-    struct buf json, event;
+    struct buf json;
     buf_init(&json, 2 * (json_string_bytes_max(message) + json_string_bytes_max(code)) + 256);
-    buf_init(&event, json.max + 64);
-    if (message.n > 0 && openai_error_write(&json, code, message, 500) &&
-        sse_event(&event, STR_NONE, STR_NONE, buf_str(&json)))
-        carrier_send(y->carrier, buf_str(&event));
-    carrier_close(y->carrier, CLOSE_NORMAL); // closed() comes later
+    if (message.n > 0 && openai_error_write(&json, code, message, 500))
+        sse_reply_event(&y->reply, STR_NONE, buf_str(&json));
+    sse_reply_close(&y->reply, CLOSE_NORMAL); // reply_gone() comes later
     buf_fini(&json);
-    buf_fini(&event);
 }
 
 /* Ends what the reader has, well or with a message. */
 static void end_reader(struct relay *y, unsigned status, struct str code, struct str message)
 {
-    if (y->carrier != NULL)
+    if (y->reply.carrier != NULL)
         end_stream(y, code, message);
-    else if (y->http != NULL)
+    else if (y->reply.http != NULL)
         reply(y, message.n == 0, status, code, message);
+}
+
+static void end_unwanted(struct relay *y)
+{
+    if (y->call == NULL || sse_reply_has_reader(&y->reply) || (y->published && !y->full))
+        return;
+    llm_cancel(&y->call);
+    y->ended = true;
 }
 
 static void reader_gone(struct relay *y)
@@ -143,39 +141,14 @@ static void reader_gone(struct relay *y)
     buf_fini(&y->held);
     buf_init(&y->held, llm_answer_max_bytes(y->api->llm));
     y->held_seen = 0;
-    if (!y->published)
-        llm_cancel(&y->call);
+    end_unwanted(y);
     relay_settle(y);
 }
 
-static void request_gone(struct http_request *r, void *ctx)
+static void reply_gone(struct sse_reply *r)
 {
-    struct relay *y = ctx;
-    (void)r;
-    y->http = NULL;
-    reader_gone(y);
+    reader_gone(container_of(r, struct relay, reply));
 }
-
-static void stream_closed(struct carrier *c, void *ctx, enum close_reason reason, unsigned code)
-{
-    struct relay *y = ctx;
-    (void)c;
-    (void)reason;
-    (void)code;
-    y->carrier = NULL;
-    reader_gone(y);
-}
-
-static void stream_message(struct carrier *c, void *ctx, struct str payload, bool binary)
-{
-    (void)c;
-    (void)ctx;
-    (void)payload;
-    (void)binary;
-}
-
-static const struct carrier_handler stream_handler = {.message = stream_message,
-                                                      .closed = stream_closed};
 
 /* ---- events ---- */
 
@@ -198,9 +171,9 @@ static bool open_stream(struct relay *y)
     struct buf extra;
     buf_init(&extra, OPENAI_EXTRA_MAX);
     (void)write_extra(y, &extra);
-    y->carrier = sse_accept(take_request(y), &y->api->sse, buf_str(&extra), &stream_handler, y);
+    bool ok = sse_reply_open(&y->reply, &y->api->sse, buf_str(&extra));
     buf_fini(&extra);
-    return y->carrier != NULL;
+    return ok;
 }
 
 /* What can be sent on now. Without memory for a stream the reader has had his answer. */
@@ -208,15 +181,15 @@ static void flush(struct relay *y)
 {
     if (!y->streams || (y->published && (!y->asked || y->opening)))
         return;
-    if (y->http != NULL && !open_stream(y)) {
+    if (y->reply.http != NULL && !open_stream(y)) {
         reader_gone(y);
         return;
     }
-    if (y->carrier == NULL)
+    if (y->reply.carrier == NULL)
         return;
     size_t n = whole_events(buf_str(&y->held), y->held_seen);
     if (n > 0) {
-        carrier_send(y->carrier, (struct str){y->held.p, n});
+        carrier_send(y->reply.carrier, (struct str){y->held.p, n});
         buf_take(&y->held, n);
     }
     y->held_seen = y->held.len;
@@ -248,6 +221,12 @@ static void record_finish_with(struct relay *y, enum record_state state, const s
     buf_fini(&tail);
 }
 
+/* A client that is told of another place or protocol would go there. */
+static bool is_an_answer(unsigned status)
+{
+    return status >= 200 && (status < 300 || status >= 400);
+}
+
 static void end_of_answer(struct relay *y)
 {
     struct str why = buf_str(&y->why);
@@ -257,7 +236,7 @@ static void end_of_answer(struct relay *y)
                    y->open_why != NULL ? str_from(y->open_why) : err_message(y->open_err));
     else if (y->cancelled)
         end_reader(y, 499, STR("cancelled"), STR("the answer was cancelled"));
-    else if (good || (y->carrier == NULL && y->whole))
+    else if (good || (y->reply.carrier == NULL && y->whole && is_an_answer(y->status)))
         end_reader(y, 0, STR_NONE, STR_NONE);
     else
         end_reader(y, status_of(y->failure), str_from(llm_failure_label(y->failure)), why);
@@ -335,9 +314,13 @@ static void take_token(void *ctx, struct str text)
     open_record(y);
     if (y->call == NULL || y->record == NULL)
         return; // refused
-    if (!record_append(y->record, text))
-        record_finish_with(y, RECORD_FAILED, NULL,
-                           STR("longer than a message of a channel may be"));
+    if (record_append(y->record, text))
+        return;
+    record_finish_with(y, RECORD_FAILED, NULL, STR("longer than a message of a channel may be"));
+    stop_writing(y); // what a reader still gets is his alone
+    y->full = true;
+    end_unwanted(y);
+    relay_settle(y);
 }
 
 /* What this answer is, by its first piece. */
@@ -369,7 +352,7 @@ static void take_piece(void *ctx, struct llm_call *call, unsigned status, struct
         decide(y, call);
     if (y->streams && llm_call_id(call).n > 0)
         open_record(y);
-    if (y->call == NULL || (y->http == NULL && y->carrier == NULL))
+    if (y->call == NULL || !sse_reply_has_reader(&y->reply))
         return; // refused, or nobody reads
     if (buf_add(&y->held, bytes))
         flush(y);
@@ -435,7 +418,6 @@ static struct relay *relay_make(struct http_request *r, const struct api *api,
     *y = (struct relay){
         .api = api,
         .loop = http_server_loop(r->server),
-        .http = r,
         .published = ask->channel.n > 0,
         .mail.deliver = cancel_arrived,
     };
@@ -492,7 +474,6 @@ void relay_start(struct http_request *r, const struct api *api, const struct rel
     if (y->published)
         start_writing(y);
     http_keep_only(r, kept, sizeof(kept) / sizeof(kept[0])); // the call has its body
-    r->gone = request_gone;
-    r->gone_ctx = y;
+    sse_reply_init(&y->reply, r, reply_gone);
     r->ends_with_peer = true; // nobody pays for an answer that nobody reads
 }

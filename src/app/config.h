@@ -142,6 +142,7 @@ struct config {
     struct llm_options llm;
     struct {
         uint32_t context_count, message_max_bytes, queue_max;
+        uint64_t keep_ms;
     } chat;
     uint32_t monitor_interval_ms;
     struct {

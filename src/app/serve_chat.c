@@ -19,6 +19,8 @@ static void put_figures(void *ctx, struct buf *b)
     metrics_put_gauge(b, "recado_chat_open", "Answers given, waiting, or not stored yet.", s.open);
     metrics_put_counter(b, "recado_chat_saves_total",
                         "Times the text of an answer was saved before its end.", s.saves);
+    metrics_put_counter(b, "recado_chat_forgotten_total", "Conversations that were too old.",
+                        s.forgotten);
 }
 
 static bool chat_service_make(struct server *s, struct buf *ret_why)
@@ -31,6 +33,7 @@ static bool chat_service_make(struct server *s, struct buf *ret_why)
                                   .message_max_bytes = c->chat.message_max_bytes,
                                   .queue_max = c->chat.queue_max,
                                   .model_queue_max = c->llm.queue_max,
+                                  .keep_ms = c->chat.keep_ms,
                               });
     if (s->api.chat == NULL)
         return false;

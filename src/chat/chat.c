@@ -156,7 +156,7 @@ bool chat_start(struct chat *c, struct buf *ret_why)
         return false;
     }
     c->left_up_to = atomic_load(&c->last_id);
-    return c->left_up_to == 0 || chat_left_start(c);
+    return (c->left_up_to == 0 || chat_left_start(c)) && chat_age_start(c);
 }
 
 /* ---- what an earlier run left half done ---- */
@@ -312,6 +312,7 @@ void chat_destroy(struct chat **cp)
     for (unsigned i = 0; c->loops != NULL && i < c->loop_count; i++)
         chat_loop_fini(&c->loops[i]);
     chat_left_drop(c);
+    chat_age_drop(c);
     pthread_cond_destroy(&c->settled);
     pthread_mutex_destroy(&c->lock);
     free(c->loops);
@@ -326,6 +327,7 @@ void chat_read_stats(const struct chat *c, struct chat_stats *ret)
         .cancelled = atomic_load(&c->cancelled),
         .failed = atomic_load(&c->failed),
         .saves = atomic_load(&c->saves),
+        .forgotten = atomic_load(&c->forgotten),
     };
     pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&c->lock);
     ret->open = c->open;

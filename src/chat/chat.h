@@ -24,6 +24,7 @@ struct chat_options {
     uint32_t message_max_bytes; // of a question
     uint32_t queue_max;         // answers of one conversation that wait
     uint32_t model_queue_max;   // questions that wait for the model, of all
+    uint64_t keep_ms;           // conversations without activity go after it; 0: never
 };
 
 /* NULL: no memory. store and llm (NULL: there is no model) must outlive the loops. */
@@ -49,6 +50,7 @@ struct chat_message {
     struct str role, content, state;
     struct str model, error; // "": none
     int64_t tokens;          // of an answer; negative: not known
+    int64_t seq; // of one that is being written: the last append in content; negative: not known
     int64_t created_ms, updated_ms;
 };
 /* The row as JSON. False: no room. */
@@ -106,7 +108,8 @@ bool chat_cancel(struct chat *c, struct hub *hub, struct str tenant, int64_t con
 /* ---- looking ---- */
 
 enum chat_look {
-    CHAT_MESSAGES,      // {"messages":[..],"has_more":..}
+    CHAT_MESSAGES,      // {"messages":[..],"has_more":..,"epoch":..,"offset":..}: the channel's
+                        // position before they were read, where it has one; see live.c
     CHAT_HISTORY,       // of the orchestrator: [{"id","role","content","timestamp"}]
     CHAT_CONVERSATIONS, // {"conversations":[..],"total":..}
     CHAT_CONVERSATION,  // one
@@ -134,6 +137,7 @@ bool chat_look_up(struct chat *c, struct hub *hub, const struct chat_lookup *l,
 uint32_t chat_message_max_bytes(const struct chat *c);
 struct chat_stats {
     uint64_t questions, complete, cancelled, failed, saves, open;
+    uint64_t forgotten; // conversations that were too old
 };
 void chat_read_stats(const struct chat *c, struct chat_stats *ret);
 

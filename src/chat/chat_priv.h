@@ -48,9 +48,10 @@ struct chat {
     pthread_mutex_t lock;
     pthread_cond_t settled;
     uint64_t open;
-    int64_t left_up_to; // ids of an earlier run
-    struct left *left;  // NULL: all of them are ended
-    _Atomic uint64_t questions, complete, cancelled, failed, saves;
+    int64_t left_up_to;   // ids of an earlier run
+    struct left *left;    // NULL: all of them are ended
+    struct chat_age *age; // NULL: conversations stay for ever
+    _Atomic uint64_t questions, complete, cancelled, failed, saves, forgotten;
 };
 
 void chat_loop_fini(struct chat_loop *l);
@@ -59,6 +60,9 @@ void chat_open_remove(struct chat *c);
 /* Ends what an earlier run left half done; in loop 0's mail. */
 bool chat_left_start(struct chat *c);
 void chat_left_drop(struct chat *c);
+/* What is too old goes, in loop 0's time: age.c. False: no memory. */
+bool chat_age_start(struct chat *c);
+void chat_age_drop(struct chat *c);
 /* The home of a conversation. */
 struct chat_loop *chat_home(struct chat *c, struct hub *hub, struct str tenant,
                             int64_t conversation);

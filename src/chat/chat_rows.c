@@ -61,6 +61,7 @@ static void message_read(const struct sql_value *row, struct chat_message *ret)
         .model = row[5].s,
         .error = row[6].s,
         .tokens = row[7].type == SQL_INT ? row[7].i : -1,
+        .seq = -1,
         .created_ms = row[8].i,
         .updated_ms = row[9].i,
     };
@@ -147,20 +148,22 @@ enum sql_result chat_rows_save(struct sql *db, int64_t id, struct str content, i
                sql_text(content), sql_int(now_ms), sql_int(id));
 }
 
-enum sql_result chat_rows_finish(struct sql *db, struct str tenant, const struct chat_message *m)
+enum sql_result chat_rows_finish(struct sql *db, struct str tenant,
+                                 const struct chat_message *answer)
 {
-    enum sql_result r = RUN(
-        db,
-        "UPDATE recado_messages SET content = ?, state = ?, model = ?, error = ?, tokens = ?,"
-        " updated = ? WHERE id = ?",
-        NULL, NULL, sql_text(m->content), sql_text(m->state), text_or_null(m->model),
-        text_or_null(m->error), tokens_value(m->tokens), sql_int(m->updated_ms), sql_int(m->id));
-    if (r == SQL_OK && m->content.n > 0)
+    enum sql_result r =
+        RUN(db,
+            "UPDATE recado_messages SET content = ?, state = ?, model = ?, error = ?, tokens = ?,"
+            " updated = ? WHERE id = ?",
+            NULL, NULL, sql_text(answer->content), sql_text(answer->state),
+            text_or_null(answer->model), text_or_null(answer->error), tokens_value(answer->tokens),
+            sql_int(answer->updated_ms), sql_int(answer->id));
+    if (r == SQL_OK && answer->content.n > 0)
         r = RUN(db,
                 "UPDATE recado_conversations SET last_message = ?, updated = ?"
                 " WHERE tenant = ? AND id = ?",
-                NULL, NULL, sql_text(chat_rows_excerpt(m->content)), sql_int(m->updated_ms),
-                sql_text(tenant), sql_int(m->conversation));
+                NULL, NULL, sql_text(chat_rows_excerpt(answer->content)),
+                sql_int(answer->updated_ms), sql_text(tenant), sql_int(answer->conversation));
     return r;
 }
 
@@ -309,4 +312,68 @@ enum sql_result chat_rows_delete(struct sql *db, struct str tenant, int64_t id)
         r = RUN(db, "DELETE FROM recado_conversations WHERE tenant = ? AND id = ?", NULL, NULL,
                 whose, which);
     return r;
+}
+
+/* ---- what is too old ---- */
+
+#define IS_OLD                                                                                     \
+    "updated < ? AND NOT EXISTS (SELECT 1 FROM recado_answers JOIN recado_messages"                \
+    " ON recado_messages.id = recado_answers.id"                                                   \
+    " WHERE recado_messages.tenant = recado_conversations.tenant"                                  \
+    " AND recado_messages.conversation = recado_conversations.id)"
+
+struct old_reader {
+    rows_old_fn *each;
+    void *ctx;
+};
+
+static bool old_row(void *ctx, const struct sql_value *row, size_t count)
+{
+    const struct old_reader *r = ctx;
+    (void)count;
+    return r->each(r->ctx, row[0].s, row[1].i);
+}
+
+enum sql_result chat_rows_old(struct sql *db, int64_t before_ms, int64_t limit, rows_old_fn *each,
+                              void *ctx)
+{
+    struct old_reader reader = {each, ctx};
+    return RUN(db, "SELECT tenant, id FROM recado_conversations WHERE " IS_OLD " LIMIT ?", old_row,
+               &reader, sql_int(before_ms), sql_int(limit));
+}
+
+/* Its messages up to last. */
+static enum sql_result forget_some(struct sql *db, struct sql_value tenant, struct sql_value id,
+                                   int64_t last)
+{
+    enum sql_result r =
+        RUN(db, "DELETE FROM recado_messages WHERE tenant = ? AND conversation = ? AND id <= ?",
+            NULL, NULL, tenant, id, sql_int(last));
+    if (r == SQL_OK)
+        r = RUN(db,
+                "UPDATE recado_conversations SET message_count = message_count - ?"
+                " WHERE tenant = ? AND id = ?",
+                NULL, NULL, sql_int(sql_changes(db)), tenant, id);
+    return r;
+}
+
+enum sql_result chat_rows_forget_old(struct sql *db, struct str tenant, int64_t id,
+                                     int64_t before_ms, int64_t most, enum chat_old *ret)
+{
+    struct sql_value whose = sql_text(tenant), which = sql_int(id);
+    int64_t is_there = 0, last = 0;
+    *ret = CHAT_OLD_NO_MORE;
+    enum sql_result r =
+        RUN(db, "SELECT id FROM recado_conversations WHERE tenant = ? AND id = ? AND " IS_OLD,
+            number_row, &is_there, whose, which, sql_int(before_ms));
+    if (r != SQL_OK || is_there == 0)
+        return r;
+    r = RUN(db,
+            "SELECT id FROM recado_messages WHERE tenant = ? AND conversation = ? ORDER BY id"
+            " LIMIT 1 OFFSET ?",
+            number_row, &last, whose, which, sql_int(most - 1));
+    if (r != SQL_OK)
+        return r;
+    *ret = last > 0 ? CHAT_OLD_BEGUN : CHAT_OLD_GONE;
+    return last > 0 ? forget_some(db, whose, which, last) : chat_rows_delete(db, tenant, id);
 }

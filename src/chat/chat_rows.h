@@ -57,6 +57,18 @@ enum sql_result chat_rows_create(struct sql *db, const struct chat_lookup *l, in
 enum sql_result chat_rows_change(struct sql *db, const struct chat_lookup *l, int64_t now_ms);
 enum sql_result chat_rows_delete(struct sql *db, struct str tenant, int64_t id);
 
+/* ---- what is too old ---- */
+
+typedef bool rows_old_fn(void *ctx, struct str tenant, int64_t id);
+/* Conversations in which nothing has been said or changed since, and no answer is under way. */
+enum sql_result chat_rows_old(struct sql *db, int64_t before_ms, int64_t limit, rows_old_fn *each,
+                              void *ctx);
+enum chat_old { CHAT_OLD_NO_MORE, CHAT_OLD_BEGUN, CHAT_OLD_GONE };
+/* Such a one goes, at most so many messages at a time, the oldest first. NO_MORE: somebody has
+ * spoken meanwhile, and it stays. */
+enum sql_result chat_rows_forget_old(struct sql *db, struct str tenant, int64_t id,
+                                     int64_t before_ms, int64_t most, enum chat_old *ret);
+
 /* The head of a text that is shown in lists. */
 struct str chat_rows_excerpt(struct str text);
 

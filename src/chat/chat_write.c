@@ -50,6 +50,8 @@ void chat_message_put(struct json_writer *w, const struct chat_message *m)
     put_text(w, STR("model"), m->model);
     put_time(w, STR("created_at"), m->created_ms);
     put_end(w, m);
+    if (m->seq >= 0 && str_eq(m->state, record_state_name(RECORD_STREAMING)))
+        json_put_i64(json_key(w, STR("seq")), m->seq);
     json_close_object(w);
 }
 

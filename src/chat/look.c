@@ -5,13 +5,16 @@
  * on the store's thread, and a loop only hands it on.
  */
 #include "chat/chat_write.h"
+#include "chat/live.h"
 
 #include "base/clock.h"
 
 enum { LOOK_BYTES_MAX = 64 << 20, LOOK_BYTES_DEFAULT = 2 << 20, ROW_BYTES = 512 };
+enum { LOOKS_MAX = 3 };
 
 struct look {
     struct store_job job;
+    struct store *store;
     struct hub *hub;
     struct chat_lookup what;
     struct buf out;
@@ -21,6 +24,9 @@ struct look {
     struct chat_message **messages;
     size_t count, total_bytes;
     bool full; // there are older ones, which have no room
+    struct live live;
+    bool missed; // one is under way that live does not know
+    unsigned looks;
     chat_looked_fn *done;
     void *ctx;
     char bytes[];
@@ -36,9 +42,25 @@ static void messages_drop(struct look *k)
     k->full = false;
 }
 
-static bool message_keep(void *ctx, const struct chat_message *m)
+/* One that is being written is as its channel tells it. */
+static struct chat_message message_now(struct look *k, const struct chat_message *row)
+{
+    struct chat_message m = *row;
+    if (!str_eq(m.state, record_state_name(RECORD_STREAMING)))
+        return m;
+    const struct live_answer *a = live_find(&k->live, m.id);
+    k->missed |= a == NULL;
+    if (a != NULL) {
+        m.content = a->content;
+        m.seq = a->seq;
+    }
+    return m;
+}
+
+static bool message_keep(void *ctx, const struct chat_message *row)
 {
     struct look *k = ctx;
+    struct chat_message now = message_now(k, row), *m = &now;
     size_t most = k->what.bytes_max > 0 ? k->what.bytes_max : LOOK_BYTES_DEFAULT;
     k->total_bytes += m->content.n + m->content.n / 8 + ROW_BYTES;
     k->full = k->count > 0 && k->total_bytes > most;
@@ -62,6 +84,7 @@ static bool message_keep(void *ctx, const struct chat_message *m)
 static enum sql_result messages_read(struct look *k, struct sql *db, int64_t limit, bool spoken)
 {
     messages_drop(k);
+    k->missed = false;
     k->messages = calloc((size_t)limit, sizeof(k->messages[0]));
     if (k->messages == NULL)
         return SQL_FAILED;
@@ -71,6 +94,16 @@ static enum sql_result messages_read(struct look *k, struct sql *db, int64_t lim
 static enum sql_result written(struct json_writer *w)
 {
     return json_done(w) ? SQL_OK : SQL_FAILED;
+}
+
+static void position_put(struct json_writer *w, struct position at)
+{
+    char epoch[EPOCH_TEXT];
+    if (at.epoch == 0)
+        return;
+    epoch_format(at.epoch, epoch);
+    json_put_string(json_key(w, STR("epoch")), (struct str){epoch, EPOCH_TEXT});
+    json_put_u64(json_key(w, STR("offset")), at.offset);
 }
 
 static enum sql_result look_messages(struct look *k, struct sql *db)
@@ -88,6 +121,7 @@ static enum sql_result look_messages(struct look *k, struct sql *db)
         chat_message_put(&w, k->messages[i - 1]);
     json_close_array(&w);
     json_put_bool(json_key(&w, STR("has_more")), k->full || k->count > shown);
+    position_put(&w, k->live.position);
     json_close_object(&w);
     return written(&w);
 }
@@ -176,10 +210,26 @@ static enum sql_result look_run(struct store_job *j, struct sql *db)
     return SQL_FAILED;
 }
 
+static void look_begin(struct look *k);
+
+/* An answer that began after the channel was looked at is looked at once more, for its seq. One
+ * that no channel tells of (too many are being written there, or an earlier run left it) stays as
+ * its row is. */
+static bool look_again(struct look *k)
+{
+    bool again = k->what.look == CHAT_MESSAGES && k->job.result == SQL_OK && k->missed &&
+                 ++k->looks < LOOKS_MAX;
+    if (again)
+        look_begin(k);
+    return again;
+}
+
 static void look_done(struct store_job *j)
 {
     struct look *k = container_of(j, struct look, job);
     enum err err = ERR_OK;
+    if (look_again(k))
+        return;
     if (j->result != SQL_OK)
         err = j->result == SQL_FAILED ? ERR_INTERNAL : ERR_NOT_STORED;
     else if (!k->found)
@@ -191,6 +241,7 @@ static void look_done(struct store_job *j)
     }
     k->done(k->ctx, err, err == ERR_OK ? buf_str(&k->out) : STR_NONE);
     messages_drop(k);
+    live_drop(&k->live);
     buf_fini(&k->out);
     free(k);
 }
@@ -198,6 +249,33 @@ static void look_done(struct store_job *j)
 static bool look_reads(enum chat_look look)
 {
     return look <= CHAT_CONVERSATION;
+}
+
+static void look_ask_store(struct look *k)
+{
+    k->job = (struct store_job){.loop = hub_loop(k->hub),
+                                .reads = look_reads(k->what.look),
+                                .run = look_run,
+                                .done = look_done};
+    store_do(k->store, &k->job);
+}
+
+static void records_told(void *ctx, const struct answer *said)
+{
+    struct look *k = ctx;
+    live_read(&k->live, said);
+    look_ask_store(k);
+}
+
+/* The channel comes before the rows: what it told up to its position is in them by then. */
+static void look_begin(struct look *k)
+{
+    char at[CHAT_CHANNEL_MAX];
+    if (k->what.look == CHAT_MESSAGES)
+        hub_records(k->hub, k->what.tenant, chat_channel(k->what.conversation, at), records_told,
+                    k);
+    else
+        look_ask_store(k);
 }
 
 bool chat_look_up(struct chat *c, struct hub *hub, const struct chat_lookup *l,
@@ -217,10 +295,9 @@ bool chat_look_up(struct chat *c, struct hub *hub, const struct chat_lookup *l,
     k->done = done;
     k->ctx = ctx;
     buf_init(&k->out, LOOK_BYTES_MAX);
-    k->job = (struct store_job){
-        .loop = hub_loop(hub), .reads = look_reads(l->look), .run = look_run, .done = look_done};
+    k->store = c->store;
     if (l->look == CHAT_DELETE)
         chat_cancel(c, hub, l->tenant, l->conversation, 0, NULL, NULL);
-    store_do(c->store, &k->job);
+    look_begin(k);
     return true;
 }

@@ -25,6 +25,7 @@ struct chat_message response_message(const struct response *a)
         .model = str_from(a->model),
         .error = str_from(a->why),
         .tokens = a->tokens,
+        .seq = a->text.len == 0 ? 0 : -1, // its record counts
         .created_ms = a->created_ms,
         .updated_ms = a->updated_ms,
     };

@@ -29,6 +29,7 @@ static struct chat_message question_message(const struct response *a)
         .content = a->question,
         .state = STR("complete"),
         .tokens = -1,
+        .seq = -1,
         .created_ms = a->created_ms,
         .updated_ms = a->created_ms,
     };

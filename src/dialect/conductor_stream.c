@@ -11,6 +11,8 @@
  */
 #include "dialect/conductor_priv.h"
 
+#include "carrier/sse_reply.h"
+
 enum {
     BATCH_MAX = 64,          // events taken at once
     WAITING_MAX = 128 << 10, // bytes before a reader that is behind is waited for
@@ -20,8 +22,8 @@ enum {
 struct stream {
     struct session session;
     struct job_reader reader;
-    struct carrier *carrier; // NULL: gone
-    struct job *job;         // referenced; NULL: detached
+    struct sse_reply reply;
+    struct job *job; // referenced; NULL: detached
     uint64_t next;
     struct timer timer;  // pace; once ending, leaving the hub
     struct timer expiry; // of the token
@@ -36,7 +38,7 @@ static struct stream *stream_of(const struct session *s)
 
 static void stream_settle(struct stream *st)
 {
-    if (st->carrier != NULL || !st->buried || st->mailed)
+    if (st->reply.carrier != NULL || !st->buried || st->mailed)
         return;
     free(st->identity);
     free(st);
@@ -53,25 +55,22 @@ static void stream_detach(struct stream *st)
 
 static void stream_end(struct stream *st, enum close_reason reason)
 {
-    if (st->ending || st->carrier == NULL)
+    if (st->ending || st->reply.carrier == NULL)
         return;
     st->ending = true;
     timer_cancel(&st->expiry);
     stream_detach(st);
-    carrier_close(st->carrier, reason);
-    timer_arm(conn_loop(st->carrier->conn), &st->timer, 0); // the hub may be walking its lists
+    sse_reply_close(&st->reply, reason);
+    timer_arm(conn_loop(st->reply.carrier->conn), &st->timer,
+              0); // the hub may be walking its lists
 }
 
-static void stream_closed(struct carrier *c, void *ctx, enum close_reason reason, unsigned code)
+static void stream_gone(struct sse_reply *y)
 {
-    struct stream *st = ctx;
-    (void)c;
-    (void)reason;
-    (void)code;
+    struct stream *st = container_of(y, struct stream, reply);
     timer_cancel(&st->timer);
     timer_cancel(&st->expiry);
     stream_detach(st);
-    st->carrier = NULL;
     st->ending = true;
     if (st->session.state != SESSION_NEW && !st->buried) {
         session_close(&st->session);
@@ -80,17 +79,6 @@ static void stream_closed(struct carrier *c, void *ctx, enum close_reason reason
     st->buried = true;
     stream_settle(st);
 }
-
-static void stream_message(struct carrier *c, void *ctx, struct str payload, bool binary)
-{
-    (void)c;
-    (void)ctx;
-    (void)payload;
-    (void)binary;
-}
-
-static const struct carrier_handler stream_handler = {.message = stream_message,
-                                                      .closed = stream_closed};
 
 /* ---- what the hub asks of a session ---- */
 
@@ -106,7 +94,7 @@ static size_t ops_address(const struct session *s, char *at, size_t cap)
 {
     const struct stream *st = stream_of(s);
     MUST(cap >= ADDR_TEXT_MAX);
-    return st->carrier != NULL ? addr_format_ip(&st->carrier->conn->peer, at) : 0;
+    return st->reply.carrier != NULL ? addr_format_ip(&st->reply.carrier->conn->peer, at) : 0;
 }
 
 static void ops_bury(struct session *s)
@@ -121,21 +109,12 @@ static const struct session_ops stream_ops = {
 
 /* ---- events ---- */
 
-static void send_frame(struct stream *st, struct str json)
-{
-    struct buf event;
-    buf_init(&event, json.n + 64);
-    if (sse_event(&event, STR_NONE, STR_NONE, json))
-        carrier_send(st->carrier, buf_str(&event));
-    buf_fini(&event);
-}
-
 static void send_publication(struct stream *st, const struct publication *p)
 {
     struct buf json;
     buf_init(&json, p->data.n + json_string_bytes_max(p->type) + 2 * FRAME_ROOM);
     if (job_frame_write(&json, p, st->job->id))
-        send_frame(st, buf_str(&json));
+        sse_reply_event(&st->reply, STR_NONE, buf_str(&json));
     buf_fini(&json);
 }
 
@@ -154,14 +133,15 @@ static void send_lost(struct stream *st, uint64_t lost, int64_t wall_ms)
 
 static bool may_write(const struct stream *st)
 {
-    return !st->ending && st->carrier != NULL && conn_pending(st->carrier->conn) < WAITING_MAX;
+    return !st->ending && st->reply.carrier != NULL &&
+           conn_pending(st->reply.carrier->conn) < WAITING_MAX;
 }
 
 /* Writes what there is, as far as the socket takes it. */
 static void stream_pump(struct stream *st)
 {
     struct publication *batch[BATCH_MAX];
-    struct loop *l = conn_loop(st->carrier->conn);
+    struct loop *l = conn_loop(st->reply.carrier->conn);
     bool ended = false;
     while (may_write(st)) {
         uint64_t lost;
@@ -185,7 +165,7 @@ static void stream_pump(struct stream *st)
             break;
     }
     // The end waits for the socket: a close gives it little time.
-    if (ended && conn_pending(st->carrier->conn) == 0)
+    if (ended && conn_pending(st->reply.carrier->conn) == 0)
         stream_end(st, CLOSE_NORMAL);
     else if (!st->ending)
         timer_arm(l, &st->timer, PACE_MS);
@@ -266,17 +246,18 @@ static void stream_open(struct http_request *r, const struct endpoint *e, const 
         job_unref(job);
         return;
     }
-    st->carrier = sse_accept(r, &c->stream, stream_headers(r), &stream_handler, st);
-    if (st->carrier == NULL) {
+    struct str headers = stream_headers(r);
+    sse_reply_init(&st->reply, r, stream_gone);
+    if (!sse_reply_open(&st->reply, &c->stream, headers)) {
         job_unref(job);
         st->job = NULL;
         st->buried = true;
         stream_settle(st);
         return;
     }
-    struct loop *l = conn_loop(st->carrier->conn);
+    struct loop *l = conn_loop(st->reply.carrier->conn);
     st->reader.loop = l;
-    if (!session_open(&st->session, hub, &stream_ops, carrier_sink(st->carrier))) {
+    if (!session_open(&st->session, hub, &stream_ops, carrier_sink(st->reply.carrier))) {
         stream_end(st, CLOSE_FULL);
         return;
     }

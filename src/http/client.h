@@ -3,7 +3,8 @@
  * Thread:  the loop's.
  * Memory:  what a call is given is copied. A call frees itself after done().
  * Failure: done() comes exactly once, never from inside http_call_start(), with an answer or with
- *          why there is none; not at all after http_call_cancel(). */
+ *          why there is none; not at all after http_call_cancel(). An answer of 3xx or 101 is whole
+ *          with its head: nothing is followed, and nothing else is spoken. */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
 

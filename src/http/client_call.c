@@ -60,12 +60,21 @@ static size_t take_body(char *p, size_t size, size_t n, void *ctx)
     return bytes.n;
 }
 
+/* A redirection, which is not followed, and a change of protocol, which was not asked for: what
+ * stands behind such a head is nothing that anybody waits for. */
+static bool head_is_all(unsigned status)
+{
+    return status == 101 || (status >= 300 && status < 400);
+}
+
 static size_t take_header(char *p, size_t size, size_t n, void *ctx)
 {
     struct http_call *call = ctx;
-    (void)p;
+    struct str line = {p, size * n};
     call_heard(call);
-    return size * n;
+    bool ends = str_eq(line, STR("\r\n")) || str_eq(line, STR("\n"));
+    call->head_was_all = ends && head_is_all(answer_status(call));
+    return call->head_was_all ? 0 : line.n; // libcurl ends a transfer whose bytes are not taken
 }
 
 static void idle_fire(struct timer *t)
@@ -96,7 +105,7 @@ void call_finish(struct http_call *call, CURLcode code)
     call->state = CALL_FINISHED;
     timer_cancel(&call->idle);
     result.connected = answer_was_asked_for(call);
-    if (code == CURLE_OK && call->why == NULL) {
+    if ((code == CURLE_OK || call->head_was_all) && call->why == NULL) {
         curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
         result.status = answer_status(call);
         result.content_type = str_from(type);

@@ -30,8 +30,9 @@ struct http_call {
     struct buf kept; // of the answer
     struct timer idle;
     uint32_t idle_timeout_ms;
-    uint8_t state;   // enum http_call_state
-    const char *why; // ended by us; NULL: libcurl says why
+    uint8_t state;     // enum http_call_state
+    bool head_was_all; // of the answer: its body is not read
+    const char *why;   // ended by us; NULL: libcurl says why
     struct str body;
     char bytes[]; // URL with its terminator, body
 };

@@ -120,6 +120,10 @@ struct history_params {
 };
 /* Fills position, publications. ERR_UNRECOVERABLE_POSITION: since is of another epoch. */
 void hub_history(struct hub *hub, const struct history_params *p, answer_fn *done, void *ctx);
+/* Fills publications: what is being written in the channel now (record.h), as a late joiner gets
+ * it; and position, of the same moment (epoch 0: the namespace keeps no history). */
+void hub_records(struct hub *hub, struct str tenant, struct str channel, answer_fn *done,
+                 void *ctx);
 void hub_history_remove(struct hub *hub, struct str tenant, struct str channel, answer_fn *done,
                         void *ctx);
 

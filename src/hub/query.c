@@ -250,6 +250,27 @@ void hub_history(struct hub *hub, const struct history_params *p, answer_fn *don
     start_home(hub, p->tenant, p->channel, sizeof(v), &v, history_at_home, done, ctx);
 }
 
+/* As with a late joiner, the position is of the moment at which the texts were looked at. */
+static void records_at_home(struct request *r, struct hub *home)
+{
+    bool kept = policy_of(hub_rules(home), key_name(r->key))->history_count > 0;
+    struct channel *ch = kept ? channel_get(home, r->key) : channel_find(home, r->key);
+    if (ch == NULL) {
+        r->answer.err = kept ? ERR_LIMIT_EXCEEDED : ERR_OK;
+        return;
+    }
+    if (kept)
+        r->answer.position = (struct position){ch->offset, ch->epoch};
+    if (!records_show(r, ch, false))
+        r->answer.err = ERR_INTERNAL;
+    channel_settle(ch);
+}
+
+void hub_records(struct hub *hub, struct str tenant, struct str channel, answer_fn *done, void *ctx)
+{
+    start_home(hub, tenant, channel, 0, NULL, records_at_home, done, ctx);
+}
+
 static void history_remove_at_home(struct request *r, struct hub *home)
 {
     const struct channel_options *o = policy_of(hub_rules(home), key_name(r->key));

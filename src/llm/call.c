@@ -19,6 +19,11 @@ enum {
     HEADERS_MAX = 3,
 };
 
+static bool is_success(unsigned status)
+{
+    return status >= 200 && status < 300;
+}
+
 /* ---- the end ---- */
 
 static void call_free(struct llm_call *call)
@@ -59,7 +64,7 @@ static struct str write_why(struct llm_call *call, enum llm_failure f)
     struct buf text;
     buf_init(&text, LLM_WHY_MAX);
     (void)buf_add(&text, str_from(llm_failure_text(f)));
-    if (call->status >= 300)
+    if (call->status > 0 && !is_success(call->status))
         (void)buf_add_format(&text, " (%u)", call->status);
     if (words.n > 0)
         (void)(buf_add(&text, STR(": ")) && buf_add(&text, words));
@@ -184,11 +189,6 @@ static void take_token(void *ctx, struct str text)
         call->token(call->ctx, text);
 }
 
-static bool is_success(unsigned status)
-{
-    return status >= 200 && status < 300;
-}
-
 /* Who wants an answer as it is gets all of it. */
 static void take_failure(struct llm_call *call)
 {
@@ -201,6 +201,7 @@ static void take_piece(void *ctx, unsigned status, struct str bytes)
     struct llm_call *call = ctx;
     call->status = status;
     call->heard = true;
+    reach_answered(&call->seat->llm->reach);
     if (!is_success(status))
         (void)buf_add(&call->error_body, bytes); // what is too long is not looked at
     else if (call->reads && !completion_feed(&call->reader, bytes))
@@ -221,7 +222,7 @@ static enum llm_failure failure_of_status(unsigned status)
         return LLM_LIMITED;
     if (status == 408 || status >= 500)
         return LLM_UPSTREAM;
-    return status >= 400 ? LLM_REFUSED : LLM_GARBAGE;
+    return status >= 400 ? LLM_REFUSED : LLM_GARBAGE; // a redirection is not followed
 }
 
 static uint64_t retry_after_s(const struct llm_call *call)
@@ -242,6 +243,14 @@ static enum llm_failure whole_answer(struct llm_call *call)
     return LLM_NONE;
 }
 
+/* "http://127.0.0.1:1234/v1: Couldn't connect to server" */
+static void write_down(struct llm_call *call, struct str why)
+{
+    struct buf *b = &call->why;
+    (void)(buf_add(b, reach_url(&call->seat->llm->reach)) && buf_add(b, STR(": ")) &&
+           buf_add(b, why));
+}
+
 /* Without a whole answer: what the last piece completed counts all the same. */
 static enum llm_failure cut_answer(struct llm_call *call, const struct http_result *r)
 {
@@ -250,7 +259,8 @@ static enum llm_failure cut_answer(struct llm_call *call, const struct http_resu
         return LLM_NONE;
     if (r->connected)
         return LLM_BROKEN;
-    (void)buf_add(&call->why, str_from(r->why));
+    reach_failed(&call->seat->llm->reach, str_from(r->why));
+    write_down(call, str_from(r->why));
     return LLM_DOWN;
 }
 
@@ -259,8 +269,10 @@ static void call_answered(void *ctx, const struct http_result *r)
     struct llm_call *call = ctx;
     enum llm_failure f;
     call->whole = r->why == NULL;
-    if (r->status > 0)
+    if (r->status > 0) {
         call->status = r->status;
+        reach_answered(&call->seat->llm->reach);
+    }
     f = r->why == NULL ? whole_answer(call) : cut_answer(call, r);
     if (f == LLM_NONE)
         llm_call_end(call, LLM_NONE);
@@ -350,6 +362,13 @@ static bool said_all(const struct llm_call *call)
            (call->reader.ended || call->reader.finished);
 }
 
+/* The HTTP client could not begin: no URL, or no memory. */
+static void end_unasked(struct llm_call *call)
+{
+    write_down(call, STR("it cannot be asked"));
+    llm_call_end(call, LLM_DOWN);
+}
+
 static void timer_fired(struct timer *t)
 {
     struct llm_call *call = container_of(t, struct llm_call, timer);
@@ -358,7 +377,7 @@ static void timer_fired(struct timer *t)
     else if (call->state == LLM_CALL_PAUSES)
         call_ask(call);
     else if (call->http == NULL)
-        llm_call_end(call, LLM_DOWN);
+        end_unasked(call);
     else
         llm_call_end(call, said_all(call) ? LLM_NONE : LLM_TIMEOUT);
 }

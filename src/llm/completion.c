@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
+#define ID_NUMBER_MAX INT64_C(9007199254740991)
+
 /* Of a chunk's first choice, as it stands there. */
 struct choice {
     struct str content; // raw
@@ -237,12 +239,34 @@ static void keep_name(struct buf *into, struct str raw)
         add_raw_words(into, raw);
 }
 
-/* One that is too long is none. */
+/* Every reader's number is exact up to here. */
+static bool is_id_number(struct str raw)
+{
+    struct json j;
+    int64_t n = -1;
+    json_init(&j, raw);
+    return json_read_i64(&j, &n) && n >= 0 && n <= ID_NUMBER_MAX;
+}
+
+/* Text in every reader: some refuse half a surrogate pair, though it is JSON. */
+static bool is_id_text(struct str raw)
+{
+    char at[COMPLETION_NAME_MAX];
+    struct str text;
+    if (!is_string(raw) || raw.n > sizeof(at) ||
+        !json_string_decode(unquote(raw), at, sizeof(at), &text) || text.n == 0)
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        if ((unsigned char)text.p[i] < 32 || text.p[i] == 127)
+            return false;
+    }
+    return true;
+}
+
+/* It becomes that of a message, as it stands. What readers could not tell from others is none. */
 static void keep_id(struct completion *c, struct str raw)
 {
-    bool one =
-        raw.n > 0 && (raw.p[0] == '"' || raw.p[0] == '-' || (raw.p[0] >= '0' && raw.p[0] <= '9'));
-    if (one && c->id.len == 0)
+    if (c->id.len == 0 && (is_id_number(raw) || is_id_text(raw)))
         (void)buf_add(&c->id, raw);
 }
 

@@ -30,7 +30,7 @@ struct completion {
     bool ended;    // [DONE] was read, or an object was whole
     enum llm_failure failure;
     struct buf why; // the server's own words, or ""
-    struct buf id;  // raw JSON: a string or a number
+    struct buf id;  // raw JSON: a string with some text in it, or a whole number
     struct buf model, finish_reason;
     bool has_usage;
     uint64_t tokens_in, tokens_out;

@@ -82,6 +82,7 @@ struct llm *llm_create(struct loop *const *loops, unsigned loop_count, const str
     while (llm->options.url.n > 0 && llm->options.url.p[llm->options.url.n - 1] == '/')
         llm->options.url.n--;
     gate_init(&llm->gate, o->concurrency, o->queue_max);
+    reach_init(&llm->reach, llm->options.url);
     for (unsigned i = 0; i < loop_count && llm != NULL; i++) {
         bool ok = seat_init(&llm->seats[i], llm, loops[i]);
         llm->seat_count++;
@@ -138,6 +139,7 @@ void llm_destroy(struct llm **lp)
     for (unsigned i = 0; i < llm->seat_count; i++)
         http_client_destroy(&llm->seats[i].client);
     gate_fini(&llm->gate);
+    reach_fini(&llm->reach);
     free(llm);
 }
 

@@ -9,6 +9,7 @@
 #include "llm/completion.h"
 #include "llm/gate.h"
 #include "llm/llm.h"
+#include "llm/reach.h"
 
 #include <stdatomic.h>
 
@@ -32,6 +33,7 @@ struct llm_seat {
 struct llm {
     struct llm_options options;
     struct gate gate;
+    struct reach reach;
     atomic_bool ending;
     unsigned seat_count;
     struct llm_seat seats[];

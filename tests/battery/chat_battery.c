@@ -258,6 +258,73 @@ static void conversations_change(void **state)
     assert_ids(&b, "");
 }
 
+static bool note_old(void *ctx, struct str tenant, int64_t id)
+{
+    return buf_add_format(ctx, "%.*s%lld ", STR_FMT(tenant), (long long)id);
+}
+
+static int64_t message_count;
+static bool count_messages(void *ctx, const struct chat_conversation *c)
+{
+    (void)ctx;
+    message_count = c->message_count;
+    return true;
+}
+
+/* Messages of earlier tests are of the first seconds of 1970, and these as well: in tenant e. */
+static void what_is_too_old_goes_step_by_step(void **state)
+{
+    (void)state;
+    char at[512];
+    struct buf b = buf_on(at, sizeof(at));
+    enum chat_old came_to;
+    int64_t id = 0;
+    struct chat_lookup l = {.tenant = STR("e"), .conversation = 1, .limit = 10};
+    ok(chat_rows_create(db, &l, 10, &id)); // never spoken in
+    for (int64_t m = 101; m < 111; m += 2) {
+        say("e", 2, m, "q");
+        finish("e", 2, m + 1, "complete", "a");
+    }
+    say("e", 3, 121, "under way for ever");
+    ok(chat_rows_old(db, 10, 100, note_old, &b)); // not before: at that very moment
+    assert_ids(&b, "");
+    ok(chat_rows_old(db, 11, 100, note_old, &b));
+    assert_ids(&b, "e1 ");
+    ok(chat_rows_old(db, INT64_MAX, 1, note_old, &b));
+    assert_true(b.len > 0);
+    buf_clear(&b);
+    ok(chat_rows_forget_old(db, STR("e"), 1, 11, 4, &came_to));
+    assert_int_equal(came_to, CHAT_OLD_GONE);
+    ok(chat_rows_forget_old(db, STR("e"), 1, 11, 4, &came_to));
+    assert_int_equal(came_to, CHAT_OLD_NO_MORE);
+    ok(chat_rows_forget_old(db, STR("e"), 3, INT64_MAX, 4, &came_to)); // its answer is awaited
+    assert_int_equal(came_to, CHAT_OLD_NO_MORE);
+    ok(chat_rows_forget_old(db, STR("e"), 2, 5110, 4, &came_to)); // spoken in at that moment
+    assert_int_equal(came_to, CHAT_OLD_NO_MORE);
+    l.conversation = 2;
+    for (int step = 0; step < 2; step++) {
+        ok(chat_rows_forget_old(db, STR("e"), 2, 5111, 4, &came_to));
+        assert_int_equal(came_to, CHAT_OLD_BEGUN);
+    }
+    ok(chat_rows_messages(db, &l, 100, false, note_ids, &b));
+    assert_ids(&b, "110 109 ");
+    ok(chat_rows_conversation(db, STR("e"), 2, count_messages, NULL));
+    assert_int_equal(message_count, 2);
+    say("e", 2, 7001, "just in time");
+    ok(chat_rows_forget_old(db, STR("e"), 2, 5111, 4, &came_to));
+    assert_int_equal(came_to, CHAT_OLD_NO_MORE);
+    finish("e", 2, 7002, "complete", "a");
+    ok(chat_rows_forget_old(db, STR("e"), 2, INT64_MAX, 5, &came_to));
+    assert_int_equal(came_to, CHAT_OLD_GONE);
+    ok(chat_rows_messages(db, &l, 100, false, note_ids, &b));
+    assert_ids(&b, "");
+    ok(chat_rows_conversation(db, STR("e"), 2, note_conversation, &b));
+    assert_ids(&b, "");
+    ok(chat_rows_conversation(db, STR("a"), 2, note_conversation, &b)); // another tenant's
+    assert_ids(&b, "2:: ");
+    finish("e", 3, 122, "complete", "a");
+}
+
 static void a_long_text(void **state)
 {
     (void)state;
@@ -283,6 +350,7 @@ int main(void)
         cmocka_unit_test(pages_and_context),
         cmocka_unit_test(answers_left_half_done),
         cmocka_unit_test(conversations_change),
+        cmocka_unit_test(what_is_too_old_goes_step_by_step),
         cmocka_unit_test(a_long_text),
     };
     return cmocka_run_group_tests(tests, begin, end);

@@ -45,6 +45,10 @@ class Database:
     def __call__(self, word):
         subprocess.run([self.control, word], check=True, timeout=60, stdin=subprocess.DEVNULL)
 
+    def sql(self, statement):
+        return subprocess.run([self.control, "sql", statement], check=True, timeout=60, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+
     def end(self):
         self.process.stdin.close()
         self.process.wait(60)

@@ -16,6 +16,7 @@ model that names none of these behaviours gets upstream.script, which is "words"
     error    n tokens (2), then an error object in the stream
     huge     one line of `bytes` bytes that does not end
     fail     an error answer: status (500), retry_after, body
+    odd      the head of an answer that is none: status (101), then silence with the connection open
 
     n           tokens               delay     seconds before each token but the first
     first       seconds before the first token (with `gate` too)
@@ -24,6 +25,8 @@ model that names none of these behaviours gets upstream.script, which is "words"
     done=0      no [DONE]            finish=0    no finish_reason
     usage=1     counts of tokens     escaped=1   the JSON is ASCII, with surrogate pairs
     space=0     data:{..}            split=1     an event's JSON on two data: lines
+    fat=N                N further bytes in each token
+    id, named            raw JSON: what the answer is called, and its model
     times=N     only for the first N requests of this very model name, then as `then` (words)
 
 Requests are in upstream.requests; calls, under_way, under_way_max, cancelled count. It runs in a
@@ -65,7 +68,7 @@ class Script:
     """A behaviour with its settings."""
 
     NAMES = {"words", "echo", "gate", "stall", "silent", "close", "drop", "garbage", "html", "json",
-             "error", "huge", "fail"}
+             "error", "huge", "fail", "odd"}
 
     def __init__(self, spoken):
         name, _, query = spoken.partition("?")
@@ -100,6 +103,8 @@ class Answer:
         self.script = server._script_of(spoken)
         self.model = spoken
         self.id = f"chatcmpl-{next(server._ids)}"
+        self.names = {key: self.script.settings[name].encode("latin-1") for key, name in
+                      (("id", "id"), ("model", "named")) if name in self.script.settings}
         self.chat = request.path.endswith("/chat/completions")
 
     # ---- bytes ----
@@ -140,7 +145,11 @@ class Answer:
     # ---- the protocol ----
 
     def dump(self, value):
-        return json.dumps(value, ensure_ascii=self.script.flag("escaped")).encode()
+        text = json.dumps(value, ensure_ascii=self.script.flag("escaped")).encode()
+        for key, raw in self.names.items():  # it need not be JSON
+            text = text.replace(json.dumps({key: value.get(key)}).encode()[1:-1],
+                                json.dumps(key).encode() + b": " + raw)
+        return text
 
     def piece(self, said=None, finish=None, **more):
         if self.chat:
@@ -159,7 +168,8 @@ class Answer:
             last = (self.body.get("messages") or [{"content": self.body.get("prompt", "")}])[-1]
             return [w for w in (last["content"].replace(" ", " \0")).split("\0") if w]
         few = self.script.name in ("stall", "drop", "garbage", "error")
-        return tokens(self.script.number("n", 2 if few else 8))
+        fat = "x" * self.script.number("fat", 0)
+        return [word + fat for word in tokens(self.script.number("n", 2 if few else 8))]
 
     async def tokens(self):
         if self.chat:
@@ -219,10 +229,10 @@ class Answer:
             choice["message"] = {"role": "assistant", "content": said}
         else:
             choice["text"] = said
-        await self.whole(200, {"id": self.id,
-                               "object": "chat.completion" if self.chat else "text_completion",
-                               "created": 1700000000, "model": self.model, "choices": [choice],
-                               "usage": self.usage(len(self.said()))})
+        kind = "chat.completion" if self.chat else "text_completion"
+        await self.whole(200, self.dump({"id": self.id, "object": kind, "created": 1700000000,
+                                         "model": self.model, "choices": [choice],
+                                         "usage": self.usage(len(self.said()))}))
 
     async def fail(self):
         status = self.script.number("status", 500)
@@ -255,6 +265,10 @@ class Answer:
             return await self.wire.until_gone()
         if name == "close":
             raise Gone
+        if name == "odd":
+            await self.head(self.script.number("status", 101), "text/html",
+                            "Location: http://127.0.0.1:1/login", "Upgrade: websocket")
+            await self.wire.until_gone()
         if path.endswith("/embeddings"):
             return await self.whole(200, {
                 "object": "list", "model": self.model, "usage": {"prompt_tokens": 3},

@@ -1,18 +1,14 @@
-// chat.mjs URL: what docs/chat.md shows for native clients: follows chat:1, asks over the same
-// connection, prints "so far" with the first text of an answer that it did not ask for itself, and
-// the text of every answer that has come to its end.
+// chat.mjs URL: a page as docs/chat.md shows it for native clients: follows chat:1, reads the list,
+// asks over the same connection, prints "so far" with the first text of an answer that it did not
+// ask for itself, and the text of every answer that has come to its end.
 import { Centrifuge } from "centrifuge";
 import WebSocket from "ws";
+import { readerOfThePage } from "./chat_page.mjs";
 
-const messages = new Map();
+const { messages, put, heard } = readerOfThePage();
 const centrifuge = new Centrifuge(process.argv[2], { websocket: WebSocket });
 const chat = centrifuge.newSubscription("chat:1");
 let ended = 0;
-
-function heard(type, data) {
-  if (type === "chat:message") messages.set(data.id, data);
-  if (type === "chat:append") messages.get(data.id).content += data.text;
-}
 
 chat.on("publication", async ({ data, tags }) => {
   const known = messages.has(data.id);
@@ -24,6 +20,9 @@ chat.on("publication", async ({ data, tags }) => {
   console.log(JSON.stringify({ [message.state]: message.content }));
   if (++ended === 2) centrifuge.disconnect();
   else await centrifuge.rpc("chat.send", { message: "noch eine" });
+});
+chat.on("subscribed", async () => {
+  (await centrifuge.rpc("chat.history", { conversation_id: 1 })).data.messages.forEach(put);
 });
 chat.subscribe();
 centrifuge.connect();

@@ -284,6 +284,53 @@ static void history_ends_with_what_is_written(void **state)
     world_end(w);
 }
 
+struct looked {
+    enum err err;
+    struct position position;
+    size_t count;
+    char last[256]; // what the newest one says
+};
+
+static void keep_look(void *ctx, const struct answer *a)
+{
+    struct looked *l = ctx;
+    *l = (struct looked){.err = a->err, .position = a->position, .count = a->publication_count};
+    if (l->count > 0)
+        snprintf(l->last, sizeof(l->last), "%.*s", STR_FMT(a->publications[l->count - 1]->data));
+}
+
+static struct looked look_at(struct world *w, const char *channel)
+{
+    struct looked l = {.err = ERR_EXPIRED};
+    hub_records(world_hub(w, 0), STR("t"), str_from(channel), keep_look, &l);
+    return l;
+}
+
+static void who_asks_is_told_what_is_written_alone(void **state)
+{
+    (void)state;
+    struct world *w = world_make(1);
+    struct answer a;
+    struct looked l = look_at(w, "news:r");
+    assert_true(l.err == ERR_OK && l.count == 0 && l.position.offset == 0);
+    for (int i = 0; i < 3; i++)
+        publish_to(w, 0, "news:r", "", &a);
+    struct record *r = open_on(w, 0, "news:r", &a), *plain = open_on(w, 0, "plain:r", &a);
+    assert_true(record_append(r, STR("a")) && record_append(plain, STR("b")));
+    l = look_at(w, "news:r");
+    assert_true(l.err == ERR_OK && l.count == 1 && l.position.offset == 3);
+    assert_non_null(strstr(l.last, "\"content\":\"a\",\"seq\":1"));
+    l = look_at(w, "plain:r"); // it keeps nothing, and has no position
+    assert_true(l.err == ERR_OK && l.count == 1 && l.position.epoch == 0);
+    record_finish(&r, RECORD_COMPLETE, STR_NONE, NULL, NULL);
+    record_finish(&plain, RECORD_COMPLETE, STR_NONE, NULL, NULL);
+    l = look_at(w, "news:r");
+    assert_true(l.err == ERR_OK && l.count == 0 && l.position.offset == 4);
+    assert_int_equal(look_at(w, "plain:r").count, 0);
+    assert_int_equal(look_at(w, "").err, ERR_BAD_REQUEST);
+    world_end(w);
+}
+
 static void the_last_one_and_what_is_written(void **state)
 {
     (void)state;
@@ -408,6 +455,7 @@ int main(void)
         cmocka_unit_test(recovery_with_an_offset),
         cmocka_unit_test(recovery_in_rounds),
         cmocka_unit_test(history_ends_with_what_is_written),
+        cmocka_unit_test(who_asks_is_told_what_is_written_alone),
         cmocka_unit_test(the_last_one_and_what_is_written),
         cmocka_unit_test(limits),
         cmocka_unit_test(text_has_a_limit),

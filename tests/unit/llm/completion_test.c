@@ -142,6 +142,67 @@ static void passes_over_what_is_no_text(void **state)
           "[a]none stop");
 }
 
+static void id_is(const char *said, const char *want)
+{
+    struct completion c;
+    char text[512], got[256];
+    snprintf(text, sizeof(text), "data: {\"id\":%s,\"choices\":[]}\n\n", said);
+    completion_init(&c, ANSWER_MAX, NULL, NULL);
+    assert_true(completion_feed(&c, str_from(text)));
+    snprintf(got, sizeof(got), "%.*s", STR_FMT(buf_str(&c.id)));
+    assert_string_equal(got, want);
+    completion_fini(&c);
+}
+
+static void keeps_ids_that_every_reader_can_tell_apart(void **state)
+{
+    char longest[COMPLETION_NAME_MAX + 1], longer[COMPLETION_NAME_MAX + 2];
+    (void)state;
+    snprintf(longest, sizeof(longest), "\"%0*d\"", COMPLETION_NAME_MAX - 2, 7);
+    snprintf(longer, sizeof(longer), "\"%0*d\"", COMPLETION_NAME_MAX - 1, 7);
+    const char *kept[] = {"\"chatcmpl-1\"",     "0",    "9007199254740991", "\"\xC3\xA7 \\u00e7\"",
+                          "\"\\ud83d\\ude00\"", longest};
+    const char *none[] = {"null",
+                          "\"\"",
+                          "-1",
+                          "1.5",
+                          "1e3",
+                          "{\"a\":1}",
+                          "[1]",
+                          "true",
+                          longer,
+                          "\"\\ud83d\"",
+                          "\"a\\u0000b\"",
+                          "\"a\\nb\"",
+                          "9007199254740992",
+                          "123456789012345678901234567890"};
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        id_is(kept[i], kept[i]);
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        id_is(none[i], "");
+}
+
+static void a_models_name_is_words(void **state)
+{
+    struct completion c;
+    char text[512], name[300];
+    (void)state;
+    memset(name, 'm', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    snprintf(text, sizeof(text), "data: {\"model\":\"%s\",\"choices\":[]}\n\n", name);
+    completion_init(&c, ANSWER_MAX, NULL, NULL);
+    assert_true(completion_feed(&c, STR("data: {\"model\":\"\\ud800\",\"choices\":[]}\n\n")));
+    assert_int_equal(c.model.len, 0);
+    assert_true(completion_feed(&c, str_from(text)));
+    assert_in_range(c.model.len, 100, COMPLETION_NAME_MAX);
+    completion_fini(&c);
+    completion_init(&c, ANSWER_MAX, NULL, NULL);
+    assert_true(
+        completion_feed(&c, STR("data: {\"model\":\"\\u0000a\\n\\u00e7\",\"choices\":[]}\n\n")));
+    assert_true(str_eq(buf_str(&c.model), STR(" a \xC3\xA7")));
+    completion_fini(&c);
+}
+
 static void an_end_needs_a_reason(void **state)
 {
     (void)state;
@@ -261,6 +322,8 @@ int main(void)
         cmocka_unit_test(reads_whole_answers),
         cmocka_unit_test(reads_only_the_first_choice),
         cmocka_unit_test(passes_over_what_is_no_text),
+        cmocka_unit_test(keeps_ids_that_every_reader_can_tell_apart),
+        cmocka_unit_test(a_models_name_is_words),
         cmocka_unit_test(an_end_needs_a_reason),
         cmocka_unit_test(tells_garbage),
         cmocka_unit_test(tells_the_servers_own_errors),
