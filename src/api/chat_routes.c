@@ -224,44 +224,67 @@ static void route_conversations(struct http_request *r)
     request_fini(&q);
 }
 
-/* "7" or "7/messages". */
-static bool path_read(struct str path, int64_t *ret_id, bool *ret_messages)
+/* "7" or "7/messages": the number and what is below it. */
+static bool path_read(struct str path, int64_t *ret_id, struct str *ret_below)
 {
     struct str rest = path;
     struct str number = str_cut(&rest, '/');
     uint64_t n;
-    *ret_messages = str_eq(rest, STR("messages"));
-    if (!str_to_u64(number, &n) || n == 0 || n > (uint64_t)CHAT_CONVERSATION_MAX)
+    if (!str_to_u64(number, &n) || n == 0 || n > (uint64_t)CHAT_CONVERSATION_MAX ||
+        (rest.n == 0 && number.n < path.n))
         return false;
     *ret_id = (int64_t)n;
-    return *ret_messages || number.n == path.n;
+    *ret_below = rest;
+    return true;
+}
+
+struct below {
+    const char *path;
+    enum http_method method;
+    enum chat_verb verb;
+};
+
+/* NULL: answered. */
+static const struct below *below_find(struct http_request *r, struct str path)
+{
+    static const struct below all[] = {
+        {"", HTTP_GET, CHAT_VERB_CONVERSATION},  {"", HTTP_PATCH, CHAT_VERB_CHANGE},
+        {"", HTTP_DELETE, CHAT_VERB_DELETE},     {"messages", HTTP_GET, CHAT_VERB_MESSAGES},
+        {"messages", HTTP_POST, CHAT_VERB_SEND}, {"cancel", HTTP_POST, CHAT_VERB_CANCEL},
+    };
+    bool known = false;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (!str_eq(path, str_from(all[i].path)))
+            continue;
+        if (all[i].method == r->method)
+            return &all[i];
+        known = true;
+    }
+    http_reply_error(r, known ? 405 : 404, known ? 405 : 404,
+                     known ? STR("method not allowed on this path") : STR("no such path"));
+    return NULL;
 }
 
 static void route_conversation(struct http_request *r)
 {
     struct chat_request q;
+    struct str path = STR_NONE;
     int64_t id = 0;
-    bool messages = false;
-    if (!path_read(r->param, &id, &messages)) {
+    if (!path_read(r->param, &id, &path)) {
         http_reply_error(r, 404, 404, STR("no such path"));
         return;
     }
-    if (messages && r->method != HTTP_GET) {
-        http_reply_error(r, 405, 405, STR("messages are asked for with GET"));
+    const struct below *below = below_find(r, path);
+    if (below == NULL || !request_read(r, &q))
         return;
+    bool waits = below->verb != CHAT_VERB_SEND || q.fields.wait;
+    if (q.fields.has_conversation && q.fields.conversation != id) {
+        http_refuse(r, ERR_BAD_REQUEST, "bad request: conversation_id: the path names another one");
+    } else {
+        q.fields.conversation = id;
+        if (may_follow(r, &q, id))
+            ask(r, &q, below->verb, waits ? 200 : 202);
     }
-    if (!request_read(r, &q))
-        return;
-    enum chat_verb verb = CHAT_VERB_CONVERSATION;
-    if (messages)
-        verb = CHAT_VERB_MESSAGES;
-    else if (r->method == HTTP_PATCH)
-        verb = CHAT_VERB_CHANGE;
-    else if (r->method == HTTP_DELETE)
-        verb = CHAT_VERB_DELETE;
-    q.fields.conversation = id;
-    if (may_follow(r, &q, id))
-        ask(r, &q, verb, 200);
     request_fini(&q);
 }
 
@@ -269,7 +292,7 @@ bool api_chat_routes(struct http_router *rt, const struct api *api)
 {
     void *ctx = (void *)(uintptr_t)api;
     unsigned get = 1u << HTTP_GET, post = 1u << HTTP_POST;
-    unsigned one = get | 1u << HTTP_PATCH | 1u << HTTP_DELETE;
+    unsigned one = get | post | 1u << HTTP_PATCH | 1u << HTTP_DELETE;
     if (api->chat == NULL)
         return true;
     return http_router_add(rt, post, "/api/chat", route_ask, ctx) &&

@@ -678,6 +678,22 @@ def test_conversations(chat):
         api(server, bad, status=404)
 
 
+def test_what_is_below_a_conversation_asks_and_stops_in_it(chat, upstream):
+    server = chat("words?n=1")
+    below = "/api/chat/conversations/7"
+    api(server, f"{below}/messages", {"message": "a", "wait": True})
+    assert [m["content"] for m in messages(server, 7)] == ["a", "0Olá"]
+    upstream.script = "gate"
+    got = api(server, f"{below}/messages", {"message": "b", "conversation_id": 7}, status=202)
+    assert got["conversation_id"] == 7
+    assert api(server, f"{below}/cancel", {})["cancelled"] == 1
+    wrong = api(server, f"{below}/messages", {"message": "b", "conversation_id": 8}, status=400)
+    assert "conversation_id" in wrong["error"]["message"]
+    api(server, f"{below}/messages", {}, status=400)
+    api(server, below, {"message": "b"}, status=405)
+    api(server, f"{below}/messages", method="DELETE", status=405)
+
+
 def test_pages_of_messages(chat):
     server = chat("words?n=1")
     for i in range(4):
