@@ -1,10 +1,10 @@
-/* desk_battery: tasks and approvals on every database. RECADO_STORE_URL names it; without it a file
- * in the temporary directory is used. The tables are dropped first. */
+/* desk_battery: tasks and approvals on every database. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "battery.h"
 
 #include "base/json.h"
 #include "base/must.h"
@@ -18,7 +18,6 @@
 
 enum { LOOPS = 2, HEARD_MAX = 256, RACERS = 20 };
 
-static const char *url;
 static struct loop *loops[LOOPS]; // the first is the desks' home
 static struct store *store;
 static struct tasks *tasks;
@@ -117,25 +116,9 @@ static int64_t id_in(const char *body)
 
 /* ---- the world ---- */
 
-static void retention(void *ctx, struct str key, struct store_retention *ret)
-{
-    (void)ctx;
-    (void)key;
-    *ret = (struct store_retention){.count = 1};
-}
-
 static void open_all(void)
 {
-    struct buf why;
-    buf_init(&why, 4096);
-    store = store_open(&(struct store_options){.url = str_from(url),
-                                               .queue_bytes_max = 64 << 20,
-                                               .streams_max = 100,
-                                               .retention = retention},
-                       &why);
-    if (store == NULL)
-        fail_msg("%.*s", (int)why.len, why.p);
-    buf_fini(&why);
+    store = battery_store((struct store_options){0});
     struct desk_options o = {.store = store, .home = loops[0], .publish = publish};
     tasks = tasks_create(&o);
     approvals = approvals_create(&o);
@@ -153,54 +136,23 @@ static void close_all(void)
     forget();
 }
 
-static void drop_tables(void)
-{
-    static const char *const tables[] = {"recado_schema",     "recado_streams",  "recado_chunks",
-                                         "recado_checkpoint", "recado_tasks",    "recado_subtasks",
-                                         "recado_tasks_gone", "recado_approvals"};
-    enum sql_result r;
-    struct buf why;
-    char text[128];
-    buf_init(&why, 4096);
-    struct sql *db = sql_open(str_from(url), &r, &why);
-    if (db == NULL)
-        fail_msg("%.*s", (int)why.len, why.p);
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        snprintf(text, sizeof(text), "DROP TABLE IF EXISTS %s", tables[i]);
-        assert_int_equal(sql_script(db, text), SQL_OK);
-    }
-    sql_close(&db);
-    buf_fini(&why);
-}
-
 static int begin(void **state)
 {
-    static char file[128];
     (void)state;
-    url = getenv("RECADO_STORE_URL");
-    if (url == NULL) {
-        snprintf(file, sizeof(file), "sqlite:/tmp/recado-desk-battery-%d.db", (int)getpid());
-        url = file;
-    }
     for (unsigned i = 0; i < LOOPS; i++)
         loops[i] = loop_create(i);
-    drop_tables();
+    battery_begin("desk");
     open_all();
     return 0;
 }
 
 static int end(void **state)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", "-lock"};
     (void)state;
     close_all();
     for (unsigned i = 0; i < LOOPS; i++)
         loop_destroy(&loops[i]);
-    for (int i = 0; i < 4 && str_starts(str_from(url), STR("sqlite:")); i++) {
-        char name[160];
-        snprintf(name, sizeof(name), "%s%s", url + 7, ends[i]);
-        unlink(name);
-    }
+    battery_end();
     return 0;
 }
 
@@ -284,7 +236,7 @@ static void test_a_task(void **state)
     find_task(id, DESK_MISSING, "no task");
     assert_true(holds(heard[heard_count - 1].data, "\"deleted\":true"));
     forget();
-    if (!str_starts(str_from(url), STR("memory"))) {
+    if (!battery_is_memory()) {
         close_all();
         open_all();
     }
