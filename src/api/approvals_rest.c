@@ -13,6 +13,8 @@ static struct approvals_by by_of(const struct asker *who)
     return (struct approvals_by){who->back_end, who->user};
 }
 
+static const char *const list_names[] = {"status", "user", "limit", "offset", NULL};
+
 static void list(struct http_request *r, struct approvals *a, const struct asker *who)
 {
     char status_at[32], user_at[APPROVAL_ID_MAX + 6], why_at[128];
@@ -21,7 +23,8 @@ static void list(struct http_request *r, struct approvals *a, const struct asker
     struct approvals_by by = by_of(who);
     struct desk_from from;
     uint64_t limit = 50;
-    if (!rest_query(r, STR("status"), status_at, sizeof(status_at), &f.status) ||
+    if (!rest_query_only(r, list_names) ||
+        !rest_query(r, STR("status"), status_at, sizeof(status_at), &f.status) ||
         !rest_query(r, STR("user"), user_at, sizeof(user_at), &f.user) ||
         !rest_query_number(r, STR("limit"), 1, APPROVALS_LIST_MAX, &limit) ||
         !rest_query_number(r, STR("offset"), 0, UINT32_MAX, &f.offset))

@@ -103,7 +103,7 @@ void rest_reply(struct http_request *r, unsigned status, struct json_writer *w)
 
 bool rest_refuse(struct http_request *r, struct str field, const char *why)
 {
-    char at[256];
+    char at[400];
     struct buf b = buf_on(at, sizeof(at));
     (void)(buf_add(&b, field) && buf_add(&b, STR(": ")) && buf_add(&b, str_from(why)));
     http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&b));
@@ -152,6 +152,33 @@ bool rest_query(struct http_request *r, struct str name, char *at, size_t cap, s
     if (http_query(r, name, at, cap, ret) || http_query_count(r, name) == 0)
         return true;
     return rest_refuse(r, name, "too long");
+}
+
+static bool is_among(struct str coded, const char *const *names)
+{
+    while (*names != NULL && !http_query_is(coded, str_from(*names)))
+        names++;
+    return *names != NULL;
+}
+
+/* A filter that nobody reads would let everything through, and look as if it had been one. */
+bool rest_query_only(struct http_request *r, const char *const *names)
+{
+    static const char *const always[] = {"token", "tenant", NULL};
+    char at[256];
+    struct str rest = r->query, name;
+    while (http_query_next(&rest, &name)) {
+        if (is_among(name, names) || is_among(name, always))
+            continue;
+        struct buf why = buf_on(at, sizeof(at) - 1);
+        bool ok = buf_add(&why, STR("no such parameter; there are "));
+        for (size_t i = 0; ok && names[i] != NULL; i++)
+            ok = buf_add(&why, str_from(names[i])) && buf_add(&why, STR(", "));
+        (void)(ok && buf_add(&why, STR("tenant and token")));
+        at[why.len] = '\0';
+        return rest_refuse(r, (struct str){name.p, name.n < 64 ? name.n : 64}, at);
+    }
+    return true;
 }
 
 bool rest_query_number(struct http_request *r, struct str name, uint64_t least, uint64_t most,

@@ -298,9 +298,13 @@ static void one_answered(struct run_query *query, bool ok)
 
 /* ---- what is asked ---- */
 
+#define FILTERS "from", "to", "agent", "agent_id", "status", "method", "kind", "task_id", "q"
+static const char *const list_names[] = {FILTERS, "sort", "limit", "offset", NULL};
+static const char *const stats_names[] = {FILTERS, "days", NULL};
+
 /* Strings of the query, decoded. */
 struct words {
-    char at[8][RUN_NAME_MAX + 1];
+    char at[9][RUN_NAME_MAX + 1];
     size_t count;
 };
 
@@ -354,7 +358,8 @@ static bool read_states(struct http_request *r, struct words *w, struct run_filt
 
 static bool read_filter(struct http_request *r, struct words *w, struct run_filter *f)
 {
-    if (!read_range(r, w, f) || !read_word(r, w, STR("agent_id"), &f->agent_id) ||
+    if (!read_range(r, w, f) || !read_word(r, w, STR("agent"), &f->agent) ||
+        !read_word(r, w, STR("agent_id"), &f->agent_id) ||
         !read_word(r, w, STR("task_id"), &f->task_id) ||
         !read_word(r, w, STR("method"), &f->method) || !read_word(r, w, STR("q"), &f->q) ||
         !read_word(r, w, STR("kind"), &f->kinds[0]))
@@ -412,8 +417,8 @@ static void list(struct http_request *r, const struct api *api, struct str tenan
     struct question *q = question_make(r, tenant, list_answered);
     if (q == NULL)
         return;
-    if (!read_filter(r, &w, &q->query.filter) || !read_sort(r, q) ||
-        !rest_query_number(r, STR("limit"), 1, LIMIT_MAX, &limit) ||
+    if (!rest_query_only(r, list_names) || !read_filter(r, &w, &q->query.filter) ||
+        !read_sort(r, q) || !rest_query_number(r, STR("limit"), 1, LIMIT_MAX, &limit) ||
         !rest_query_number(r, STR("offset"), 0, INT32_MAX, &offset)) {
         free(q);
         return;
@@ -447,7 +452,8 @@ static void stats(struct http_request *r, const struct api *api, struct str tena
     struct question *q = question_make(r, tenant, stats_answered);
     if (q == NULL)
         return;
-    if (!read_filter(r, &w, &q->query.filter) || !read_days(r, &q->query)) {
+    if (!rest_query_only(r, stats_names) || !read_filter(r, &w, &q->query.filter) ||
+        !read_days(r, &q->query)) {
         free(q);
         return;
     }

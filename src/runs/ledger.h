@@ -54,6 +54,7 @@ struct run_filter {
     struct str tenant;
     int64_t from_ms, to_ms; // from <= begin < to
     struct str agent_id, task_id, method, q;
+    struct str agent;                  // id or name
     struct str kinds[RUN_CHOICES_MAX]; // the second and third are constants
     size_t kind_count;                 // 0: any
     enum run_state states[RUN_CHOICES_MAX];
@@ -101,7 +102,7 @@ struct run_query {
     struct buf days;   // {"date":..,"total":..,"completed":..,"failed":..}, by commas
     struct buf agents; // {"agent_id":..,"agent_name":..,"total":..}, by commas
     struct run_stats stats;
-    char at[6 * RUN_NAME_MAX + 512];
+    char at[7 * RUN_NAME_MAX + 512];
 };
 /* q: zeroed but for what is asked. done() is called once, never inside. */
 void run_query(struct ledger *l, struct loop *loop, struct run_query *q);

@@ -37,8 +37,9 @@ static bool where_add(struct buf *b, unsigned set)
         ok = ok && buf_add(b, STR(" AND status IN (?, ?, ?)"));
     if (set & WHERE_TASK)
         ok = ok && buf_add(b, STR(" AND task_id = ?"));
-    return ok && buf_add(b, STR(" AND (? = '' OR method = ?) AND (? = '' OR kind IN (?, ?, ?)) "
-                                "AND (? = '' OR search LIKE ? ESCAPE '!')"));
+    return ok && buf_add(b, STR(" AND (? = '' OR agent_id = ? OR agent_name = ?) AND (? = '' OR "
+                                "method = ?) AND (? = '' OR kind IN (?, ?, ?)) AND (? = '' OR "
+                                "search LIKE ? ESCAPE '!')"));
 }
 
 static char *text_make(const char *columns, unsigned set, const char *rest, const char *more)
@@ -142,6 +143,8 @@ static size_t bind(const struct run_filter *f, struct str like, struct sql_value
         v[n++] = sql_text(str_from(run_state_name(state_at(f, i))));
     if (f->task_id.n > 0)
         v[n++] = sql_text(f->task_id);
+    for (int i = 0; i < 3; i++)
+        v[n++] = sql_text(f->agent);
     v[n++] = sql_text(f->method);
     v[n++] = sql_text(f->method);
     v[n++] = sql_text(kind_at(f, 0));
@@ -389,8 +392,8 @@ static struct str copy(char **at, const char *end, struct str s)
 void run_query(struct ledger *l, struct loop *loop, struct run_query *q)
 {
     struct run_filter *f = &q->filter;
-    struct str *const texts[] = {&f->tenant, &f->agent_id, &f->task_id,
-                                 &f->method, &f->q,        &f->kinds[0]};
+    struct str *const texts[] = {&f->tenant, &f->agent_id, &f->task_id, &f->method,
+                                 &f->q,      &f->kinds[0], &f->agent};
     char *at = q->at;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         *texts[i] = copy(&at, q->at + sizeof(q->at), *texts[i]);

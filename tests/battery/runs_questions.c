@@ -45,13 +45,14 @@ static void make_random_runs(void)
         if (!run_is_open(k->state))
             k->duration_ms = pick(100000);
         snprintf(tenant, sizeof(tenant), "many%d", k->tenant);
-        int n =
-            snprintf(body, sizeof(body),
-                     "{\"id\":\"run%d\",\"kind\":\"agent\",\"agent_id\":\"a%d\",\"task_id\":"
-                     "\"t%d\",\"method\":\"m%d\",\"name\":\"%s %d\",\"status\":\"%s\","
-                     "\"started_at\":%lld",
-                     i, k->agent, k->task, k->method, i % 3 ? "50%_Aten\xc3\x87\xc3\x83o" : "plain",
-                     i, run_state_name(k->state), (long long)k->at_ms);
+        int n = snprintf(body, sizeof(body),
+                         "{\"id\":\"run%d\",\"kind\":\"agent\",\"agent_id\":\"a%d\",\"agent_name\":"
+                         "\"Ana %d\",\"task_id\":"
+                         "\"t%d\",\"method\":\"m%d\",\"name\":\"%s %d\",\"status\":\"%s\","
+                         "\"started_at\":%lld",
+                         i, k->agent, k->agent, k->task, k->method,
+                         i % 3 ? "50%_Aten\xc3\x87\xc3\x83o" : "plain", i, run_state_name(k->state),
+                         (long long)k->at_ms);
         if (k->duration_ms >= 0)
             n += snprintf(body + n, sizeof(body) - (size_t)n, ",\"duration_ms\":%lld",
                           (long long)k->duration_ms);
@@ -65,6 +66,7 @@ struct wish {
     int tenant, agent, method, task, state;
     int64_t from_ms, to_ms;
     bool accented;
+    enum { BY_ID, BY_EITHER, BY_NAME, BY_COUNT } by; // the agent is meant
 };
 
 static bool fits(const struct wish *w, int i)
@@ -96,12 +98,12 @@ static void check_wish(const struct wish *w)
         s.duration_sum_ms += known[i].duration_ms >= 0 ? (double)known[i].duration_ms : 0;
     }
     snprintf(tenant, sizeof(tenant), "many%d", w->tenant);
-    snprintf(agent, sizeof(agent), "a%d", w->agent);
+    snprintf(agent, sizeof(agent), w->by == BY_NAME ? "Ana %d" : "a%d", w->agent);
     snprintf(method, sizeof(method), "m%d", w->method);
     snprintf(task, sizeof(task), "t%d", w->task);
     struct asked *a = asked_make(tenant, WANT_ROWS | WANT_STATS);
     struct run_filter *f = &a->q.filter;
-    f->agent_id = w->agent < 0 ? STR_NONE : str_from(agent);
+    *(w->by == BY_ID ? &f->agent_id : &f->agent) = w->agent < 0 ? STR_NONE : str_from(agent);
     f->method = w->method < 0 ? STR_NONE : str_from(method);
     f->task_id = w->task < 0 ? STR_NONE : str_from(task);
     f->state_count = w->state >= 0;
@@ -133,7 +135,8 @@ void test_figures(void **state)
                          .state = (int)pick(12) - 5,
                          .from_ms = 0,
                          .to_ms = INT64_MAX,
-                         .accented = pick(4) == 0};
+                         .accented = pick(4) == 0,
+                         .by = pick(BY_COUNT)};
         if (pick(2) == 0)
             w.from_ms = first + (int64_t)pick(5) * DAY_MS;
         if (pick(2) == 0)

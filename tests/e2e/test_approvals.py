@@ -228,6 +228,8 @@ async def test_requests_by_rest(start_recado, any_store):
                        ({"action": "a", "expires_in": 0}, "expires_in: must be more than nothing")):
         assert text in why(server, 400, "POST", "", body), body
     assert "status: must be one of pending, approved" in why(server, 400, "GET", "?status=x")
+    assert "state: no such parameter; there are status, user, limit, offset" in why(
+        server, 400, "GET", "?state=pending")
     for limit in "0", "501", "x":
         assert "limit" in why(server, 400, "GET", "?limit=" + limit)
 

@@ -136,6 +136,17 @@ BAD = [
     ("GET", "/api/runs?status=STARTED", None, "status: must be queued"),
     ("GET", "/api/runs?sort=name", None, "sort: must be created_at"),
     ("GET", "/api/runs?q=" + "x" * 300, None, "q: too long"),
+    ("GET", "/api/runs?limit=1&agentId=a", None, "agentId: no such parameter; there are from, to, "
+        "agent, agent_id, status, method, kind, task_id, q, sort, limit, offset, tenant and token"),
+    ("GET", "/api/runs?=", None, ": no such parameter"),
+    ("GET", "/api/runs/stats?limit=1", None, "limit: no such parameter; there are from, to"),
+    ("PATCH", "/api/runs/x", {"agent_id": True}, "agent_id: must be a string"),
+    ("PATCH", "/api/runs/x", {"unknown": 1, "status": 3}, "status: must be queued"),
+    ("POST", "/api/runs/x/steps", {"name": []}, "name: must be a string"),
+    ("POST", "/api/runs/x/heartbeat", {"lease": {}}, "lease: must be a duration"),
+    ("POST", "/api/runs/x/finish", {"error": {"a": 1}}, "error: must be a string"),
+    ("POST", "/api/runs/x/finish", {"completed_at": True}, "completed_at: must be a date"),
+    ("POST", "/api/runs/x/cancel", {"metadata": "x"}, "metadata: must be an object"),
     ("GET", "/api/runs/stats?days=367", None, "days: must be"),
     ("GET", "/api/runs/stats?from=2020-01-01", None, "from: the range has more than 366 days"),
     ("GET", "/api/agent-tasks/execution-history", None, "organizationId: is required"),
@@ -270,6 +281,7 @@ def test_filters_and_figures_are_those_of_a_plain_list(start_recado):
         at = today - dt.timedelta(days=rnd.randrange(1, 20), milliseconds=-rnd.randrange(86400000))
         run = {"id": f"r{n}", "kind": rnd.choice(["agent", "llm"]), "agent_id": rnd.choice("abc"),
                "method": rnd.choice(["AGENT", "USER"]), "name": rnd.choice(["Relatório", "plain_%"]),
+               "agent_name": rnd.choice(["Ana ç", "Bia"]),
                "status": rnd.choice(["running", "completed", "completed", "failed", "timeout"]),
                "started_at": at.isoformat(timespec="milliseconds"), "tenant": "many"}
         if run["status"] != "running":
@@ -279,13 +291,15 @@ def test_filters_and_figures_are_those_of_a_plain_list(start_recado):
     post(server, "/api/runs", {"tenant": "other", "agent_id": "a"})
     for _ in range(80):
         want = {k: rnd.choice(v) for k, v in {
-            "agent_id": [None, None, "a", "b"], "method": [None, "USER"], "kind": [None, "llm"],
+            "agent_id": [None, None, "a", "b"], "agent": [None, "a", "Ana ç", "nobody"], "method": [None, "USER"], "kind": [None, "llm"],
             "status": [None, None, "completed", "failed", "timeout"],
             "q": [None, None, "RELATÓRIO", "_%"]}.items()}
         first = rnd.choice([None, today - dt.timedelta(days=rnd.randrange(20))])
         last = (first + dt.timedelta(days=rnd.randrange(10))) if first and rnd.random() < .5 else None
         rows = [r for r in known
-                if all(r[k] == v for k, v in want.items() if v is not None and k != "q")
+                if all(r[k] == v for k, v in want.items()
+                       if v is not None and k not in ("q", "agent"))
+                and want["agent"] in (None, r["agent_id"], r["agent_name"])
                 and (not want["q"] or want["q"].lower() in r["name"].lower())
                 and (not first or r["at"] >= first)
                 and (not last or r["at"] < last + dt.timedelta(days=1))]
