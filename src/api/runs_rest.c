@@ -291,6 +291,8 @@ static void one_answered(struct run_query *query, bool ok)
     struct http_request *r = answered(q, ok);
     if (r != NULL && query->found)
         http_reply(r, 200, STR("application/json"), buf_str(&query->rows), STR_NONE);
+    else if (r != NULL && query->attempt > 0)
+        http_reply_error(r, 404, 404, STR("attempt: there is no such one of a run with this id"));
     else if (r != NULL)
         http_reply_error(r, 404, 404, STR("id: there is no such run"));
     question_free(q);
@@ -374,8 +376,8 @@ static bool read_sort(struct http_request *r, struct question *q)
         struct str name;
         enum run_sort sort;
     } known[] = {{{"", 0}, SORT_NEWEST},
-                 {{"-created_at", 11}, SORT_NEWEST},
-                 {{"created_at", 10}, SORT_OLDEST},
+                 {{"-created_at", 11}, SORT_MADE_LAST},
+                 {{"created_at", 10}, SORT_MADE_FIRST},
                  {{"-started_at", 11}, SORT_NEWEST},
                  {{"started_at", 10}, SORT_OLDEST},
                  {{"-duration_ms", 12}, SORT_LONGEST},
@@ -463,9 +465,14 @@ static void stats(struct http_request *r, const struct api *api, struct str tena
 
 static void one(struct http_request *r, const struct api *api, struct str tenant)
 {
+    static const char *const names[] = {"attempt", NULL};
+    uint64_t attempt = 0;
+    if (!rest_query_only(r, names) || !rest_query_number(r, STR("attempt"), 1, INT32_MAX, &attempt))
+        return;
     struct question *q = question_make(r, tenant, one_answered);
     if (q == NULL)
         return;
+    q->query.attempt = (int64_t)attempt;
     q->query.filter.q = r->param;
     q->query.wants = WANT_ONE;
     ask(r, api, q);

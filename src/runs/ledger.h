@@ -63,7 +63,16 @@ struct run_filter {
 /* Everything of a tenant. */
 void run_filter_init(struct run_filter *f, struct str tenant);
 
-enum run_sort { SORT_NEWEST, SORT_OLDEST, SORT_LONGEST, SORT_SHORTEST, RUN_SORT_COUNT };
+/* Newest and oldest by their begin. */
+enum run_sort {
+    SORT_NEWEST,
+    SORT_OLDEST,
+    SORT_MADE_LAST,
+    SORT_MADE_FIRST,
+    SORT_LONGEST,
+    SORT_SHORTEST,
+    RUN_SORT_COUNT
+};
 
 struct run_stats {
     int64_t total, completed, failed, running;
@@ -76,7 +85,7 @@ enum {
     WANT_STATS = 2,
     WANT_DAYS = 4,
     WANT_AGENTS = 8,
-    WANT_ONE = 16, // of filter.q as the id: the run with steps and attempts
+    WANT_ONE = 16, // of filter.q as the id: an attempt of the run with steps, and all attempts
     WANT_KEPT = 32 // the last task events, newest first
 };
 
@@ -88,6 +97,7 @@ struct run_query {
     enum run_sort sort;
     uint32_t limit;
     uint64_t offset;
+    int64_t attempt;             // for WANT_ONE; 0: the newest
     int64_t day_first, day_last; // for WANT_DAYS: each of them is there
     /* Each row; on the store's thread. NULL: run_put(). */
     void (*put)(struct json_writer *w, const struct run *r);

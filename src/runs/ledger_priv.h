@@ -96,8 +96,12 @@ enum sql_result step_write(struct sql *db, int64_t run, const struct run_step *s
                            bool *ret_full);
 enum sql_result steps_each(struct sql *db, int64_t run, sql_row_fn *row, void *ctx);
 void step_from_values(struct run_step *s, const struct sql_value *v);
-enum sql_result attempts_each(struct sql *db, struct str tenant, struct str id, sql_row_fn *row,
-                              void *ctx);
+/* seqs of a run's attempts, the newest first, at most RUN_ATTEMPTS_MAX. */
+enum sql_result attempts_find(struct sql *db, struct str tenant, struct str id, int64_t *ret,
+                              size_t *ret_count);
+enum sql_result attempt_read(struct sql *db, int64_t seq, sql_row_fn *row, void *ctx);
+/* Those up to this one, with their steps. */
+enum sql_result attempts_forget(struct sql *db, struct str tenant, struct str id, int64_t last);
 
 enum sql_result kept_write(struct sql *db, int64_t seq, const struct run_change *c);
 enum sql_result kept_each(struct sql *db, struct str tenant, sql_row_fn *row, void *ctx);

@@ -232,5 +232,10 @@ const struct migration migrations[] = {
              /* The messages that are being written. */
              "CREATE TABLE IF NOT EXISTS recado_answers ("
              " id BIGINT NOT NULL PRIMARY KEY){suffix}"},
+    {"attempts",
+     /* What a run was before another attempt took its place; and runs by the time they were made.
+      */
+     "{column recado_runs former_status VARCHAR(32) NOT NULL DEFAULT ''}"
+     "{index recado_runs_created recado_runs tenant, created_at, seq}"},
 };
 const unsigned migration_count = sizeof(migrations) / sizeof(migrations[0]);

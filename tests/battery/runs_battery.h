@@ -47,6 +47,8 @@ struct asked {
 struct asked *asked_make(const char *tenant, unsigned wants);
 void ask(struct asked *a);
 void asked_free(struct asked *a);
+/* The run with what belongs to it, as JSON, to be freed; 0: its newest attempt. */
+char *one_of(const char *tenant, const char *id, int64_t attempt);
 /* One run with all that belongs to it has this text; or is not there: NULL. */
 bool one_has(const char *tenant, const char *id, const char *text);
 
@@ -54,6 +56,8 @@ bool one_has(const char *tenant, const char *id, const char *text);
 
 void test_life(void **state);
 void test_attempts(void **state);
+void test_every_attempt_is_shown(void **state);
+void test_attempts_have_an_end(void **state);
 void test_leases(void **state);
 void test_steps_have_an_end(void **state);
 void test_events(void **state);

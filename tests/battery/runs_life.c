@@ -73,6 +73,64 @@ void test_attempts(void **state)
     asked_free(a);
 }
 
+static void step_of(const char *id, size_t detail_bytes)
+{
+    static char body[4096];
+    snprintf(body, sizeof(body), "{\"name\":\"look\",\"detail\":\"%.*s\"}", (int)detail_bytes, "");
+    size_t n = strlen(body) - 2;
+    memset(body + n, 'd', detail_bytes);
+    memcpy(body + n + detail_bytes, "\"}", 3);
+    assert_int_equal(change(RUN_STEP, id, body), RUN_DONE);
+}
+
+/* What became of each attempt is there, with its steps and its result, behind every retry. */
+void test_every_attempt_is_shown(void **state)
+{
+    (void)state;
+    change(RUN_CREATE, "", "{\"id\":\"tries\",\"input\":{\"try\":1}}");
+    step_of("tries", 10);
+    step_of("tries", 2000);
+    change(RUN_FINISH, "tries", "{\"status\":\"timeout\",\"error\":\"slow\",\"result\":[1]}");
+    assert_int_equal(change(RUN_RETRY, "tries", "{\"input\":{\"try\":2}}"), RUN_DONE);
+    step_of("tries", 2000);
+    char *now = one_of("t", "tries", 0), *first = one_of("t", "tries", 1);
+    assert_non_null(strstr(now, "\"status\":\"running\",\"attempt\":2,\"severity\":null,"
+                                "\"input\":{\"try\":2},\"result\":null,"));
+    const char *old = strstr(now, "\"status\":\"superseded\",\"attempt\":1,\"former_status\":"
+                                  "\"timeout\",\"severity\":null,\"input\":{\"try\":1},"
+                                  "\"result\":[1],\"error\":\"slow\"");
+    assert_non_null(old);
+    assert_non_null(strstr(old, "\"name\":\"look\"")); // its steps, with what is short of them
+    assert_non_null(strstr(old, "\"detail\":\"dddddddddd\""));
+    assert_non_null(strstr(old, "\"detail\":null"));
+    assert_true(strlen(now) < 6000); // one long detail, of the attempt that is asked for
+    assert_non_null(strstr(first, "{\"id\":\"tries\",\"kind\":\"custom\""));
+    assert_ptr_equal(strstr(first, "\"attempt\":1"), strstr(first, "\"attempt\":"));
+    assert_non_null(strstr(first, "ddddddddddd"));
+    assert_null(one_of("t", "tries", 3));
+    free(now);
+    free(first);
+}
+
+void test_attempts_have_an_end(void **state)
+{
+    (void)state;
+    change(RUN_CREATE, "", "{\"id\":\"often\"}");
+    for (int i = 1; i < RUN_ATTEMPTS_MAX + 3; i++) {
+        assert_int_equal(change(RUN_STEP, "often", "{\"name\":\"s\"}"), RUN_DONE);
+        assert_int_equal(change(RUN_RETRY, "often", ""), RUN_DONE);
+    }
+    assert_true(says("\"attempt\":23"));
+    char *kept = one_of("t", "often", 4), *gone = one_of("t", "often", 3);
+    assert_non_null(kept);
+    assert_null(gone);
+    size_t attempts = 0;
+    for (const char *at = kept; (at = strstr(at, "\"attempt\":")) != NULL; at++)
+        attempts++;
+    assert_int_equal(attempts, RUN_ATTEMPTS_MAX + 1); // and itself
+    free(kept);
+}
+
 void test_leases(void **state)
 {
     struct ledger_stats s;

@@ -154,6 +154,11 @@ static void append_at(struct json_writer *w, const struct run *r)
     json_put_i64(w, run_at(r));
 }
 
+static void append_made(struct json_writer *w, const struct run *r)
+{
+    json_put_i64(w, r->created_at);
+}
+
 static void append_duration(struct json_writer *w, const struct run *r)
 {
     json_put_i64(w, r->duration_ms);
@@ -162,8 +167,11 @@ static void append_duration(struct json_writer *w, const struct run *r)
 /* All pages together are the whole list, in order. */
 static void check_pages(enum run_sort sort)
 {
-    bool by_time = sort == SORT_NEWEST || sort == SORT_OLDEST;
-    bool down = sort == SORT_NEWEST || sort == SORT_LONGEST;
+    static void (*const put[])(struct json_writer * w, const struct run *r) = {
+        [SORT_NEWEST] = append_at,        [SORT_OLDEST] = append_at,
+        [SORT_MADE_LAST] = append_made,   [SORT_MADE_FIRST] = append_made,
+        [SORT_LONGEST] = append_duration, [SORT_SHORTEST] = append_duration};
+    bool down = sort == SORT_NEWEST || sort == SORT_MADE_LAST || sort == SORT_LONGEST;
     int64_t before = down ? INT64_MAX : INT64_MIN;
     uint32_t seen = 0, got = 1;
     while (got > 0) {
@@ -172,7 +180,7 @@ static void check_pages(enum run_sort sort)
         a->q.limit = 7;
         a->q.offset = seen;
         a->q.sort = sort;
-        a->q.put = by_time ? append_at : append_duration;
+        a->q.put = put[sort];
         ask(a);
         text = buf_str(&a->q.rows);
         while (text.n > 0) {

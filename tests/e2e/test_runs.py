@@ -110,6 +110,46 @@ def test_attempts(shared_recado):
     assert len(runs(shared_recado, t)) == 1
 
 
+def test_every_attempt_can_be_seen(shared_recado):
+    t, path = "every-attempt", "/api/runs/again"
+    post(shared_recado, "/api/runs", {"tenant": t, "id": "again"})
+    post(shared_recado, path + "/steps", {"tenant": t, "name": "load", "detail": "d" * 5000}, 200)
+    post(shared_recado, path + "/finish", {"tenant": t, "error": "no", "result": {"n": 1}}, 200)
+    post(shared_recado, path + "/retry", {"tenant": t})
+    post(shared_recado, path + "/steps", {"tenant": t, "name": "load again"}, 200)
+    whole = ask(shared_recado, path, tenant=t)
+    second, first = whole["attempts"]
+    assert whole["steps"] == second["steps"] and second["status"] == "running"
+    assert [s["name"] for s in second["steps"]] == ["load again"]
+    assert (first["status"], first["former_status"], first["error"], first["result"]) == (
+        "superseded", "failed", "no", {"n": 1})
+    assert first["started_at"] and first["completed_at"] and first["duration_ms"] >= 0
+    assert [(s["name"], s["detail"]) for s in first["steps"]] == [("load", None)]
+    alone = ask(shared_recado, path, tenant=t, attempt=1)
+    assert alone["attempt"] == 1 and alone["steps"][0]["detail"] == "d" * 5000
+    assert alone["attempts"] == whole["attempts"]
+    missing = ask(shared_recado, path, 404, tenant=t, attempt=3)
+    assert missing["error"]["message"].startswith("attempt: ")
+    for query in "attempt=0", "attempt=x", "attempts=1":
+        refused = ask(shared_recado, f"{path}?{query}", 400)["error"]["message"]
+        assert refused.startswith(query.split("=")[0] + ": ")
+
+
+def test_sorting_by_what_is_named(shared_recado):
+    t = "sorts"
+    for id, hour, ms in ("x", 3, 5), ("y", 1, 9), ("z", 2, 1):
+        post(shared_recado, "/api/runs", {
+            "tenant": t, "id": id, "status": "completed", "agent_id": "a", "duration_ms": ms,
+            "started_at": f"2025-03-01T0{hour}:00:00Z"})
+    order = lambda sort, **more: "".join(
+        r["id"] for r in runs(shared_recado, t, sort=sort, **more))
+    for more in {}, {"agent_id": "a"}, {"from_": "2025-01-01"}:
+        assert order(None, **more) == order("-started_at", **more) == "xzy"
+        assert order("started_at", **more) == "yzx"
+        assert order("created_at", **more) == "xyz" and order("-created_at", **more) == "zyx"
+        assert order("duration_ms", **more) == "zxy" and order("-duration_ms", **more) == "yxz"
+
+
 def test_a_worker_that_vanishes_and_comes_back(shared_recado):
     t = "lease"
     post(shared_recado, "/api/runs", {"tenant": t, "id": "r", "lease": "300ms"})
