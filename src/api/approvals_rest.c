@@ -75,7 +75,7 @@ static void decide(struct http_request *r, struct approvals *a, const struct ask
     bool approve = str_eq(verb, STR("approve"));
     id.n -= id.n > 0;
     if (id.n == 0 || (!approve && !str_eq(verb, STR("deny"))))
-        http_reply_error(r, 404, 404, STR("no such path"));
+        http_refuse(r, ERR_NOT_FOUND, "no such path");
     else if (rest_desk_from(r, who->tenant, &from))
         approvals_decide(a, &from, &by, id, approve, r->body);
 }

@@ -91,7 +91,25 @@ void asker_fini(struct asker *a)
     a->user = STR_NONE;
 }
 
+bool rest_body_fits(struct http_request *r, const struct api *api)
+{
+    return r->body.n <= api->body_max_bytes ||
+           http_refuse(r, ERR_TOO_LARGE, "the request is longer than api.body_max");
+}
+
 /* ---- answers ---- */
+
+/* What is not there yet and what has too much to do are the server's fault on these paths; and
+ * there are rows, where the hub knows channels. */
+bool rest_fail(struct http_request *r, enum err err, struct str why)
+{
+    bool later = err == ERR_TOO_MANY_REQUESTS || err == ERR_NOT_AVAILABLE;
+    if (err == ERR_UNKNOWN_CHANNEL)
+        err = ERR_NOT_FOUND;
+    http_reply_error(r, later ? 503 : err_http_status(err), err_code(err),
+                     why.n > 0 ? why : err_message(err));
+    return false;
+}
 
 void rest_reply(struct http_request *r, unsigned status, struct json_writer *w)
 {

@@ -29,6 +29,12 @@ bool rest_set_tenant(struct http_request *r, const struct api *api, struct str t
 bool rest_body_tenant(struct http_request *r, struct str body, char at[256], struct str *ret);
 void asker_fini(struct asker *a);
 
+/* The body is no longer than api.body_max. False: answered with 413. */
+bool rest_body_fits(struct http_request *r, const struct api *api);
+
+/* Answers with err's code and the status that it has here; why "": its own message. Returns false.
+ */
+bool rest_fail(struct http_request *r, enum err err, struct str why);
 /* Answers with what the writer made; 500 when it did not fit. */
 void rest_reply(struct http_request *r, unsigned status, struct json_writer *w);
 /* 400 with "field: why". Returns false. */

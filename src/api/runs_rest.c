@@ -18,6 +18,8 @@ enum {
     ANSWER_MAX = 96 << 20
 };
 
+static const char no_such_run[] = "id: there is no such run";
+
 static struct loop *loop_of(const struct http_request *r)
 {
     return http_server_loop(r->server);
@@ -25,7 +27,7 @@ static struct loop *loop_of(const struct http_request *r)
 
 static void unstored(struct http_request *r)
 {
-    http_reply_error(r, 503, err_code(ERR_NOT_STORED), err_message(ERR_NOT_STORED));
+    http_refuse(r, ERR_NOT_STORED, NULL);
 }
 
 static const struct api *api_of(struct http_request *r)
@@ -56,7 +58,7 @@ static void reply_illegal(struct http_request *r, const struct run_change *c)
     (void)(buf_add(&b, STR("status: the run is ")) &&
            buf_add(&b, str_from(run_state_name(c->before.state))) &&
            buf_add(&b, STR(", which allows no such change")));
-    http_reply_error(r, 409, 409, buf_str(&b));
+    rest_fail(r, ERR_CONFLICT, buf_str(&b));
 }
 
 static void reply_change(struct http_request *r, const struct run_change *c)
@@ -68,18 +70,17 @@ static void reply_change(struct http_request *r, const struct run_change *c)
         http_reply(r, made ? 201 : 200, STR("application/json"), buf_str(&c->answer), STR_NONE);
         break;
     case RUN_ABSENT:
-        http_reply_error(r, 404, 404, STR("id: there is no such run"));
+        http_refuse(r, ERR_NOT_FOUND, no_such_run);
         break;
     case RUN_EXISTS:
-        http_reply_error(r, 409, 409,
-                         STR("id: there is a run with this id; retry it for another "
-                             "attempt"));
+        http_refuse(r, ERR_CONFLICT,
+                    "id: there is a run with this id; retry it for another attempt");
         break;
     case RUN_ILLEGAL:
         reply_illegal(r, c);
         break;
     case RUN_FULL:
-        http_reply_error(r, 409, 409, STR("seq: a run has at most 1000 steps"));
+        http_refuse(r, ERR_CONFLICT, "seq: a run has at most 1000 steps");
         break;
     case RUN_UNSTORED:
         unstored(r);
@@ -152,12 +153,10 @@ static void admit_change(struct http_request *r, enum run_verb verb, struct str 
     struct str tenant;
     if (api == NULL || !rest_admit(r, api, STR_NONE, &who))
         return;
-    if (r->body.n > api->body_max_bytes)
-        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                         STR("the request is longer than api.body_max"));
-    else if (!who.back_end)
-        http_refuse(r, ERR_PERMISSION_DENIED, "runs are told by back ends, with an API key");
-    else if (rest_body_tenant(r, r->body, at, &tenant) && rest_set_tenant(r, api, tenant, &who))
+    if (rest_body_fits(r, api) &&
+        (who.back_end ||
+         http_refuse(r, ERR_PERMISSION_DENIED, "runs are told by back ends, with an API key")) &&
+        rest_body_tenant(r, r->body, at, &tenant) && rest_set_tenant(r, api, tenant, &who))
         change(r, api, verb, id, who.tenant);
     asker_fini(&who);
 }
@@ -292,9 +291,9 @@ static void one_answered(struct run_query *query, bool ok)
     if (r != NULL && query->found)
         http_reply(r, 200, STR("application/json"), buf_str(&query->rows), STR_NONE);
     else if (r != NULL && query->attempt > 0)
-        http_reply_error(r, 404, 404, STR("attempt: there is no such one of a run with this id"));
+        http_refuse(r, ERR_NOT_FOUND, "attempt: there is no such one of a run with this id");
     else if (r != NULL)
-        http_reply_error(r, 404, 404, STR("id: there is no such run"));
+        http_refuse(r, ERR_NOT_FOUND, no_such_run);
     question_free(q);
 }
 
@@ -505,7 +504,7 @@ static void route_stats(struct http_request *r)
 static void route_get(struct http_request *r)
 {
     if (r->param.n > RUN_NAME_MAX)
-        http_reply_error(r, 404, 404, STR("id: there is no such run"));
+        http_refuse(r, ERR_NOT_FOUND, no_such_run);
     else
         admit_question(r, one);
 }
@@ -535,7 +534,7 @@ static void route_verb(struct http_request *r)
             return;
         }
     }
-    http_reply_error(r, 404, 404, STR("a run can be told steps, heartbeat, finish, retry, cancel"));
+    http_refuse(r, ERR_NOT_FOUND, "a run can be told steps, heartbeat, finish, retry, cancel");
 }
 
 bool runs_routes(struct http_router *rt, const struct api *api)

@@ -52,18 +52,6 @@ static void handle_tasks(struct http_request *r)
     asker_fini(&who);
 }
 
-static void reply_no_path(struct http_request *r)
-{
-    http_reply_error(r, 404, 404, STR("no such path"));
-}
-
-static void reply_no_method(struct http_request *r, struct str allow)
-{
-    http_reply(r, 405, STR("application/json"),
-               STR("{\"error\":{\"code\":405,\"message\":\"method not allowed on this path\"}}"),
-               allow);
-}
-
 /* {id} and {id}/subtasks. */
 static void task_do(struct http_request *r, struct tasks *t, const struct asker *who,
                     struct str rest, int64_t id)
@@ -71,11 +59,11 @@ static void task_do(struct http_request *r, struct tasks *t, const struct asker 
     struct desk_from from;
     bool deeper = rest.n > 0;
     if (deeper && !str_eq(rest, STR("subtasks"))) {
-        reply_no_path(r);
+        http_refuse(r, ERR_NOT_FOUND, "no such path");
     } else if (deeper && r->method != HTTP_POST) {
-        reply_no_method(r, STR("Allow: POST\r\n"));
+        http_refuse_method(r, 1u << HTTP_POST);
     } else if (!deeper && r->method == HTTP_POST) {
-        reply_no_method(r, STR("Allow: GET, HEAD, DELETE, PATCH\r\n"));
+        http_refuse_method(r, 1u << HTTP_GET | 1u << HTTP_DELETE | 1u << HTTP_PATCH);
     } else if (rest_desk_from(r, who->tenant, &from)) {
         if (deeper)
             subtasks_add(t, &from, id, r->body);

@@ -86,6 +86,8 @@ void http_reply(struct http_request *r, unsigned status, struct str content_type
 void http_reply_error(struct http_request *r, unsigned status, unsigned code, struct str message);
 /* The same with the status and the code of err; why NULL: its own message. Returns false. */
 bool http_refuse(struct http_request *r, enum err err, const char *why);
+/* 405, and which methods the path has (bits as of http_router_add()). */
+void http_refuse_method(struct http_request *r, unsigned methods);
 /* Exact bytes, for contracts that fix the whole response; then closes. */
 void http_reply_raw(struct http_request *r, struct str bytes);
 

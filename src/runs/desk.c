@@ -53,6 +53,24 @@ struct loop *desk_home(const struct desk *d)
     return d->home;
 }
 
+enum err desk_state_err(enum desk_state s)
+{
+    static const enum err errors[] = {
+        [DESK_DONE] = ERR_OK,
+        [DESK_MADE] = ERR_OK,
+        [DESK_BAD] = ERR_BAD_REQUEST,
+        [DESK_DENIED] = ERR_PERMISSION_DENIED,
+        [DESK_MISSING] = ERR_NOT_FOUND,
+        [DESK_CLASH] = ERR_CONFLICT,
+        [DESK_TOO_BIG] = ERR_TOO_LARGE,
+        [DESK_FULL] = ERR_CONFLICT,
+        [DESK_BUSY] = ERR_TOO_MANY_REQUESTS,
+        [DESK_DOWN] = ERR_NOT_STORED,
+        [DESK_BROKEN] = ERR_INTERNAL,
+    };
+    return errors[s];
+}
+
 /* ---- what becomes of an ask ---- */
 
 static void events_drop(struct desk_ask *a)

@@ -14,6 +14,7 @@
 #ifndef RUNS_DESK_H
 #define RUNS_DESK_H
 
+#include "base/err.h"
 #include "store/store.h"
 
 enum desk_state {
@@ -29,7 +30,8 @@ enum desk_state {
     DESK_DOWN, // the store cannot be used now
     DESK_BROKEN
 };
-enum { DESK_STATE_COUNT = DESK_BROKEN + 1 };
+/* What it is called on the wire. */
+enum err desk_state_err(enum desk_state s);
 
 struct desk_reply {
     enum desk_state state;
