@@ -62,10 +62,11 @@ static enum sql_result expire(struct approval_ask *a, struct sql *db, struct str
                               struct str id)
 {
     struct sql_value params[] = {sql_text(tenant), sql_text(id)};
-    enum sql_result r = sql_run(db,
-                                "UPDATE recado_approvals SET status = 'expired'"
-                                " WHERE tenant = ? AND id = ? AND status = 'pending'",
-                                params, 2, NULL, NULL);
+    enum sql_result r =
+        sql_run(db,
+                "UPDATE recado_approvals SET status = 'expired', settled_at = expires_at"
+                " WHERE tenant = ? AND id = ? AND status = 'pending'",
+                params, 2, NULL, NULL);
     return r == SQL_OK ? approval_tell_update(a, db, tenant, id) : r;
 }
 
@@ -154,4 +155,5 @@ void approvals_expiry_fired(struct timer *t)
 void approvals_start(struct approvals *a)
 {
     look(a, false);
+    forgetter_start(&a->forgetter);
 }

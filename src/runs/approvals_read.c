@@ -123,6 +123,11 @@ enum sql_result approval_look(struct approval_ask *a, struct sql *db)
 #define COUNT(from) "SELECT count(*)" from FILTER
 enum { FILTER_PARAMS = 7 };
 
+const char *approvals_list_text(bool any_status)
+{
+    return any_status ? LIST(FROM_ALL) : LIST(FROM_STATUS);
+}
+
 static bool take_count(void *ctx, const struct sql_value *row, size_t count)
 {
     (void)count;
@@ -145,8 +150,8 @@ enum sql_result approvals_list_run(struct desk_ask *ask, struct sql *db)
     json_writer_init(&w, &ask->body);
     json_open_object(&w);
     json_open_array(json_key(&w, STR("approvals")));
-    enum sql_result r = sql_run(db, any ? LIST(FROM_ALL) : LIST(FROM_STATUS), params,
-                                FILTER_PARAMS + 2, put_approval, &(struct writing){&w, NULL, 0});
+    enum sql_result r = sql_run(db, approvals_list_text(any), params, FILTER_PARAMS + 2,
+                                put_approval, &(struct writing){&w, NULL, 0});
     if (r == SQL_OK)
         r = sql_run(db, any ? COUNT(FROM_ALL) : COUNT(FROM_STATUS), params, FILTER_PARAMS,
                     take_count, &total);

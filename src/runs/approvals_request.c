@@ -287,12 +287,13 @@ static enum sql_result decision_run(struct desk_ask *ask, struct sql *db)
         by = sql_text(a->decided_by);
     if (a->note.n > 0)
         note = sql_text(a->note);
-    struct sql_value params[] = {sql_text(word), sql_int(a->time_ms),   by,
+    struct sql_value params[] = {sql_text(word), sql_int(a->time_ms),   sql_int(a->now_ms), by,
                                  note,           sql_text(ask->tenant), sql_text(a->id)};
-    r = sql_run(db,
-                "UPDATE recado_approvals SET status = ?, decided_at = ?, decided_by = ?, note = ?"
-                " WHERE tenant = ? AND id = ?",
-                params, 6, NULL, NULL);
+    r = sql_run(
+        db,
+        "UPDATE recado_approvals SET status = ?, decided_at = ?, settled_at = ?, decided_by = ?,"
+        " note = ? WHERE tenant = ? AND id = ?",
+        params, 7, NULL, NULL);
     return r == SQL_OK ? approval_tell_update(a, db, ask->tenant, a->id) : r;
 }
 

@@ -14,11 +14,11 @@ static char file[128]; // "": it is somebody else's
 
 /* All tables of ours; one that is missing here would be as an earlier battery has left it. */
 static const char *const tables[] = {
-    "recado_schema",     "recado_streams",   "recado_chunks",        "recado_checkpoint",
-    "recado_runs",       "recado_run_steps", "recado_task_events",   "recado_schedules",
-    "recado_logs",       "recado_figures",   "recado_tasks",         "recado_subtasks",
-    "recado_tasks_gone", "recado_approvals", "recado_conversations", "recado_messages",
-    "recado_answers",    "battery_rows"};
+    "recado_schema",     "recado_streams",     "recado_chunks",      "recado_checkpoint",
+    "recado_runs",       "recado_run_steps",   "recado_task_events", "recado_schedules",
+    "recado_logs",       "recado_figures",     "recado_tasks",       "recado_subtasks",
+    "recado_tasks_gone", "recado_task_counts", "recado_approvals",   "recado_conversations",
+    "recado_messages",   "recado_answers",     "battery_rows"};
 
 struct sql *battery_sql(void)
 {
