@@ -2,6 +2,7 @@
  * rest_desk.c - asking a desk on behalf of a request.
  */
 #include "api/rest_desk.h"
+#include "runs/form.h"
 
 #include <stdlib.h>
 
@@ -55,6 +56,20 @@ bool rest_desk_from(struct http_request *r, struct str tenant, struct desk_from 
     r->gone_ctx = w;
     *ret = (struct desk_from){http_server_loop(r->server), tenant, answered, w};
     return true;
+}
+
+bool rest_query_word(struct http_request *r, const char *name, const char *const *words, char *at,
+                     size_t cap, struct str *ret)
+{
+    char why_at[256];
+    struct buf why = buf_on(why_at, sizeof(why_at) - 1);
+    if (!rest_query(r, str_from(name), at, cap, ret))
+        return false;
+    if (ret->n == 0 || form_is_word(*ret, words))
+        return true;
+    form_words_write(words, &why);
+    why_at[why.len] = '\0';
+    return rest_refuse(r, str_from(name), why_at);
 }
 
 bool rest_path_id(struct http_request *r, struct str text, int64_t *ret)

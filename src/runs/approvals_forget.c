@@ -11,20 +11,13 @@ struct oldest {
     int64_t settled_at, seq, count; // the last of those that go
 };
 
-static bool take_time(void *ctx, const struct sql_value *row, size_t count)
-{
-    (void)count;
-    *(int64_t *)ctx = row[0].i;
-    return false;
-}
-
 enum sql_result approvals_look(struct sql *db, int64_t *ret_count, int64_t *ret_oldest_ms)
 {
-    *ret_count = *ret_oldest_ms = 0; // they are not counted
-    return sql_run(db,
-                   "SELECT settled_at FROM recado_approvals WHERE settled_at > 0"
-                   " ORDER BY settled_at LIMIT 1",
-                   NULL, 0, take_time, ret_oldest_ms);
+    *ret_count = 0; // they are not counted
+    return desk_number(db,
+                       "SELECT settled_at FROM recado_approvals WHERE settled_at > 0"
+                       " ORDER BY settled_at LIMIT 1",
+                       NULL, 0, ret_oldest_ms);
 }
 
 static bool take_old(void *ctx, const struct sql_value *row, size_t count)

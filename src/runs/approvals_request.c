@@ -75,20 +75,13 @@ static void set_expiry(struct approval_ask *a, int64_t from_ms)
 
 /* ---- keeping it ---- */
 
-static bool take_count(void *ctx, const struct sql_value *row, size_t count)
-{
-    (void)count;
-    *(int64_t *)ctx = row[0].i;
-    return false;
-}
-
 static enum sql_result count_pending(struct approval_ask *a, struct sql *db, int64_t *ret)
 {
     struct sql_value params[] = {sql_text(a->ask.tenant), sql_int(APPROVALS_PENDING_MAX)};
-    return sql_run(db,
-                   "SELECT count(*) FROM (SELECT seq FROM recado_approvals"
-                   " WHERE status = 'pending' AND tenant = ? LIMIT ?) AS pending",
-                   params, 2, take_count, ret);
+    return desk_number(db,
+                       "SELECT count(*) FROM (SELECT seq FROM recado_approvals"
+                       " WHERE status = 'pending' AND tenant = ? LIMIT ?) AS pending",
+                       params, 2, ret);
 }
 
 static enum sql_result insert(struct approval_ask *a, struct sql *db)

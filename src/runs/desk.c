@@ -256,7 +256,7 @@ void desk_ask_start(struct desk_ask *a)
     }
 }
 
-/* ---- numbers ---- */
+/* ---- what many asks do ---- */
 
 static bool take_number(void *ctx, const struct sql_value *row, size_t count)
 {
@@ -265,10 +265,34 @@ static bool take_number(void *ctx, const struct sql_value *row, size_t count)
     return false;
 }
 
+enum sql_result desk_number(struct sql *db, const char *text, const struct sql_value *params,
+                            size_t count, int64_t *ret)
+{
+    *ret = 0;
+    return sql_run(db, text, params, count, take_number, ret);
+}
+
+enum sql_result desk_ask_page(struct desk_ask *a, struct sql *db, const struct desk_page *p)
+{
+    int64_t total = 0;
+    json_writer_init(p->w, &a->body);
+    json_open_object(p->w);
+    json_open_array(json_key(p->w, str_from(p->key)));
+    enum sql_result r = sql_run(db, p->rows, p->params, p->count_params + 2, p->put, p->ctx);
+    if (r == SQL_OK)
+        r = desk_number(db, p->count, p->params, p->count_params, &total);
+    json_close_array(p->w);
+    json_put_i64(json_key(p->w, STR("total")), total);
+    json_close_object(p->w);
+    if (r != SQL_OK || json_done(p->w))
+        return r;
+    return desk_ask_say(a, DESK_TOO_BIG, "the list is too long: ask for less");
+}
+
 enum sql_result desk_id_next(struct desk_ids *ids, struct sql *db, const char *text, int64_t *ret)
 {
     int64_t last = 0;
-    enum sql_result r = ids->known ? SQL_OK : sql_run(db, text, NULL, 0, take_number, &last);
+    enum sql_result r = ids->known ? SQL_OK : desk_number(db, text, NULL, 0, &last);
     if (r != SQL_OK)
         return r;
     if (!ids->known)

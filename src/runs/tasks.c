@@ -136,20 +136,13 @@ static struct sql_value completed_first(const struct form_value *completed_at,
 
 /* ---- how many there are ---- */
 
-static bool take_number(void *ctx, const struct sql_value *row, size_t count)
-{
-    (void)count;
-    *(int64_t *)ctx = row[0].i;
-    return false;
-}
-
 /* Otherwise the ask has been told DESK_FULL. */
 static enum sql_result task_fits(struct task_ask *a, struct sql *db)
 {
     int64_t count = 0;
     const struct sql_value tenant = sql_text(a->ask.tenant);
-    enum sql_result r = sql_run(db, "SELECT tasks FROM recado_task_counts WHERE tenant = ?",
-                                &tenant, 1, take_number, &count);
+    enum sql_result r = desk_number(db, "SELECT tasks FROM recado_task_counts WHERE tenant = ?",
+                                    &tenant, 1, &count);
     if (r == SQL_OK && count >= a->tasks->tasks_max)
         desk_ask_say(&a->ask, DESK_FULL,
                      "%lld tasks are there, and by tasks.max there may be no more",
