@@ -118,6 +118,11 @@ struct run_query {
 void run_query(struct ledger *l, struct loop *loop, struct run_query *q);
 void run_query_fini(struct run_query *q);
 
+/* An array of what is written already: rows, days or agents of an answer. */
+void run_put_elements(struct json_writer *w, const struct buf *elements);
+/* The days that the figures are about: those of the filter's range, or the last ones of it. */
+void run_query_days(struct run_query *q, int64_t days, int64_t now_ms);
+
 /* Completed of those that are over; false: none is. */
 bool run_stats_rate(const struct run_stats *s, double *ret);
 bool run_stats_average(const struct run_stats *s, double *ret_ms);

@@ -447,6 +447,21 @@ void run_query_fini(struct run_query *q)
     buf_fini(&q->agents);
 }
 
+void run_put_elements(struct json_writer *w, const struct buf *elements)
+{
+    json_open_array(w);
+    if (elements->len > 0)
+        json_put_raw(w, buf_str(elements));
+    json_close_array(w);
+}
+
+void run_query_days(struct run_query *q, int64_t days, int64_t now_ms)
+{
+    const struct run_filter *f = &q->filter;
+    q->day_last = f->to_ms == INT64_MAX ? date_day(now_ms) : date_day(f->to_ms - 1);
+    q->day_first = f->from_ms == 0 ? q->day_last - days + 1 : date_day(f->from_ms);
+}
+
 bool run_stats_rate(const struct run_stats *s, double *ret)
 {
     int64_t over = s->completed + s->failed;
