@@ -172,29 +172,36 @@ bool rest_query(struct http_request *r, struct str name, char *at, size_t cap, s
     return rest_refuse(r, name, "too long");
 }
 
-static bool is_among(struct str coded, const char *const *names)
+static const char *find_name(struct str coded, const char *const *names)
 {
     while (*names != NULL && !http_query_is(coded, str_from(*names)))
         names++;
-    return *names != NULL;
+    return *names;
+}
+
+static bool refuse_unknown(struct http_request *r, struct str name, const char *const *names)
+{
+    char at[256];
+    struct buf why = buf_on(at, sizeof(at) - 1);
+    bool ok = buf_add(&why, STR("no such parameter; there are "));
+    for (size_t i = 0; ok && names[i] != NULL; i++)
+        ok = buf_add(&why, str_from(names[i])) && buf_add(&why, STR(", "));
+    (void)(ok && buf_add(&why, STR("tenant and token")));
+    at[why.len] = '\0';
+    return rest_refuse(r, (struct str){name.p, name.n < 64 ? name.n : 64}, at);
 }
 
 /* A filter that nobody reads would let everything through, and look as if it had been one. */
 bool rest_query_only(struct http_request *r, const char *const *names)
 {
     static const char *const always[] = {"token", "tenant", NULL};
-    char at[256];
-    struct str rest = r->query, name;
-    while (http_query_next(&rest, &name)) {
-        if (is_among(name, names) || is_among(name, always))
-            continue;
-        struct buf why = buf_on(at, sizeof(at) - 1);
-        bool ok = buf_add(&why, STR("no such parameter; there are "));
-        for (size_t i = 0; ok && names[i] != NULL; i++)
-            ok = buf_add(&why, str_from(names[i])) && buf_add(&why, STR(", "));
-        (void)(ok && buf_add(&why, STR("tenant and token")));
-        at[why.len] = '\0';
-        return rest_refuse(r, (struct str){name.p, name.n < 64 ? name.n : 64}, at);
+    struct str rest = r->query, coded;
+    while (http_query_next(&rest, &coded)) {
+        const char *name = find_name(coded, names);
+        if (name == NULL && find_name(coded, always) == NULL)
+            return refuse_unknown(r, coded, names);
+        if (name != NULL && http_query_count(r, str_from(name)) > 1)
+            return rest_refuse(r, str_from(name), "is there twice");
     }
     return true;
 }

@@ -44,8 +44,8 @@ bool rest_refuse_json(struct http_request *r, const struct json *j);
 
 /* A parameter of the query, "" when it is not there. False: too long; answered with 400. */
 bool rest_query(struct http_request *r, struct str name, char *at, size_t cap, struct str *ret);
-/* The query has no other parameters than these (the last is NULL), token and tenant. False: it has,
- * and that was answered with 400 and the names that it may have. */
+/* The query has no other parameters than these (the last is NULL), token and tenant, and each of
+ * these once at most. False: answered with 400, and with the names that it may have. */
 bool rest_query_only(struct http_request *r, const char *const *names);
 /* A number from least to most; *ret stays when it is not there. False: answered with 400. */
 bool rest_query_number(struct http_request *r, struct str name, uint64_t least, uint64_t most,

@@ -179,6 +179,7 @@ BAD = [
     ("GET", "/api/runs?limit=1&agentId=a", None, "agentId: no such parameter; there are from, to, "
         "agent, agent_id, status, method, kind, task_id, q, sort, limit, offset, tenant and token"),
     ("GET", "/api/runs?=", None, ": no such parameter"),
+    ("GET", "/api/runs?agent=a&agent=b", None, "agent: is there twice"),
     ("GET", "/api/runs/stats?limit=1", None, "limit: no such parameter; there are from, to"),
     ("PATCH", "/api/runs/x", {"agent_id": True}, "agent_id: must be a string"),
     ("PATCH", "/api/runs/x", {"unknown": 1, "status": 3}, "status: must be queued"),
