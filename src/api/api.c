@@ -41,7 +41,7 @@ static bool admit(const struct api *api, struct http_request *r)
         return false;
     }
     if (r->body.n > api->body_max_bytes) { // others may have a longer limit
-        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
+        http_reply_error(r, 413, err_code(ERR_TOO_LARGE),
                          STR("the request is longer than api.body_max"));
         return false;
     }

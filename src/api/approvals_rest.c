@@ -6,34 +6,30 @@
  */
 #include "api/rest_desk.h"
 #include "runs/approvals.h"
-#include "runs/form.h"
 
 static struct approvals_by by_of(const struct asker *who)
 {
     return (struct approvals_by){who->back_end, who->user};
 }
 
+static const char *const list_names[] = {"status", "user", "limit", "offset", NULL};
+
 static void list(struct http_request *r, struct approvals *a, const struct asker *who)
 {
-    char status_at[32], user_at[APPROVAL_ID_MAX + 6], why_at[128];
-    struct buf why = buf_on(why_at, sizeof(why_at) - 1);
+    char status_at[32], user_at[APPROVAL_ID_MAX + 6];
     struct approvals_filter f = {0};
     struct approvals_by by = by_of(who);
     struct desk_from from;
     uint64_t limit = 50;
-    if (!rest_query(r, STR("status"), status_at, sizeof(status_at), &f.status) ||
+    if (!rest_query_only(r, list_names) ||
+        !rest_query_word(r, "status", approval_statuses, status_at, sizeof(status_at), &f.status) ||
         !rest_query(r, STR("user"), user_at, sizeof(user_at), &f.user) ||
         !rest_query_number(r, STR("limit"), 1, APPROVALS_LIST_MAX, &limit) ||
         !rest_query_number(r, STR("offset"), 0, UINT32_MAX, &f.offset))
         return;
     f.limit = (uint32_t)limit;
-    if (f.status.n > 0 && !form_is_word(f.status, approval_statuses)) {
-        form_words_write(approval_statuses, &why);
-        why_at[why.len] = '\0';
-        rest_refuse(r, STR("status"), why_at);
-    } else if (rest_desk_from(r, who->tenant, &from)) {
+    if (rest_desk_from(r, who->tenant, &from))
         approvals_list(a, &from, &by, &f);
-    }
 }
 
 static void handle_approvals(struct http_request *r)
@@ -72,7 +68,7 @@ static void decide(struct http_request *r, struct approvals *a, const struct ask
     bool approve = str_eq(verb, STR("approve"));
     id.n -= id.n > 0;
     if (id.n == 0 || (!approve && !str_eq(verb, STR("deny"))))
-        http_reply_error(r, 404, 404, STR("no such path"));
+        http_refuse(r, ERR_NOT_FOUND, "no such path");
     else if (rest_desk_from(r, who->tenant, &from))
         approvals_decide(a, &from, &by, id, approve, r->body);
 }

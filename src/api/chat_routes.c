@@ -78,11 +78,8 @@ static bool request_read(struct http_request *r, struct chat_request *q)
     struct buf why = buf_on(why_at, sizeof(why_at));
     struct chat_fields *f = &q->fields;
     *f = (struct chat_fields){0};
-    if (r->body.n > api->body_max_bytes) {
-        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                         STR("the request is longer than api.body_max"));
+    if (!rest_body_fits(r, api))
         return false;
-    }
     q->room = pool_alloc(r->body.n + 1);
     if (q->room == NULL)
         return http_refuse(r, ERR_INTERNAL, "out of memory");
@@ -129,8 +126,7 @@ static void done(void *ctx, enum err err, struct str text)
     if (r != NULL && err == ERR_OK)
         http_reply(r, w->status, STR("application/json"), text, STR_NONE);
     else if (r != NULL)
-        http_reply_error(r, chat_status_of(err), err_code(err),
-                         text.n > 0 ? text : err_message(err));
+        rest_fail(r, err, text);
     free(w);
 }
 
@@ -252,16 +248,18 @@ static const struct below *below_find(struct http_request *r, struct str path)
         {"", HTTP_DELETE, CHAT_VERB_DELETE},     {"messages", HTTP_GET, CHAT_VERB_MESSAGES},
         {"messages", HTTP_POST, CHAT_VERB_SEND}, {"cancel", HTTP_POST, CHAT_VERB_CANCEL},
     };
-    bool known = false;
+    unsigned known = 0;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (!str_eq(path, str_from(all[i].path)))
             continue;
         if (all[i].method == r->method)
             return &all[i];
-        known = true;
+        known |= 1u << all[i].method;
     }
-    http_reply_error(r, known ? 405 : 404, known ? 405 : 404,
-                     known ? STR("method not allowed on this path") : STR("no such path"));
+    if (known != 0)
+        http_refuse_method(r, known);
+    else
+        http_refuse(r, ERR_NOT_FOUND, "no such path");
     return NULL;
 }
 
@@ -271,7 +269,7 @@ static void route_conversation(struct http_request *r)
     struct str path = STR_NONE;
     int64_t id = 0;
     if (!path_read(r->param, &id, &path)) {
-        http_reply_error(r, 404, 404, STR("no such path"));
+        http_refuse(r, ERR_NOT_FOUND, "no such path");
         return;
     }
     const struct below *below = below_find(r, path);

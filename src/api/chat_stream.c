@@ -6,6 +6,7 @@
  * or is not waited for any more.
  */
 #include "api/chat_stream.h"
+#include "api/rest.h"
 
 #include "base/must.h"
 #include "carrier/sse_reply.h"
@@ -21,11 +22,6 @@ struct stream {
     int64_t id;               // of the answer
     uint64_t seq;
 };
-
-unsigned chat_status_of(enum err err)
-{
-    return err == ERR_TOO_MANY_REQUESTS || err == ERR_NOT_AVAILABLE ? 503 : err_http_status(err);
-}
 
 static void stream_settle(struct stream *s)
 {
@@ -88,8 +84,7 @@ static void ended(void *ctx, const struct chat_end *end)
     struct stream *s = ctx;
     s->asker = NULL;
     if (s->reply.http != NULL) {
-        http_reply_error(sse_reply_take(&s->reply), chat_status_of(end->err), err_code(end->err),
-                         end->why);
+        rest_fail(sse_reply_take(&s->reply), end->err, end->why);
     } else if (s->reply.carrier != NULL) {
         send_message(s, end->answer);
         sse_reply_close(&s->reply, CLOSE_NORMAL);

@@ -11,7 +11,5 @@
 /* The request is answered, now or later. The answer goes on when its reader leaves. */
 void chat_stream_start(struct http_request *r, const struct api *api, struct hub *hub,
                        const struct chat_question *q);
-/* The status of an error about a question. */
-unsigned chat_status_of(enum err err);
 
 #endif

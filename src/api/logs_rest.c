@@ -21,8 +21,8 @@ static void take(struct http_request *r, const struct asker *who, const struct l
     struct buf out = buf_on(at, sizeof(at));
     struct json_writer w;
     if (!logbook_add(api_of(r)->logbook, who->tenant, b->entries, b->count)) {
-        http_reply_error(r, 503, err_code(ERR_TOO_MANY_REQUESTS),
-                         STR("too many lines wait to be told; send these again later"));
+        rest_fail(r, ERR_TOO_MANY_REQUESTS,
+                  STR("too many lines wait to be told; send these again later"));
         return;
     }
     json_writer_init(&w, &out);
@@ -47,11 +47,8 @@ static void route_add(struct http_request *r)
     const struct api *api = api_of(r);
     struct log_batch b;
     struct asker who;
-    if (r->body.n > api->body_max_bytes) {
-        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                         STR("the request is longer than api.body_max"));
+    if (!rest_body_fits(r, api))
         return;
-    }
     bool ok = log_batch_read(r->body, loop_wall_ms(http_server_loop(r->server)), &b);
     if (rest_admit(r, api, ok ? b.tenant : STR_NONE, &who)) {
         if (ok && !who.back_end && names_the_server(&b))

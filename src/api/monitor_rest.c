@@ -44,7 +44,7 @@ static void route_latest(struct http_request *r)
     if (m != NULL && monitor_latest(m, &f))
         reply_latest(r, &f);
     else
-        http_reply_error(r, 503, err_code(ERR_NOT_AVAILABLE), STR("no reading was taken yet"));
+        rest_fail(r, ERR_NOT_AVAILABLE, STR("no reading was taken yet"));
 }
 
 /* ---- the last day ---- */

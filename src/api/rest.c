@@ -91,7 +91,25 @@ void asker_fini(struct asker *a)
     a->user = STR_NONE;
 }
 
+bool rest_body_fits(struct http_request *r, const struct api *api)
+{
+    return r->body.n <= api->body_max_bytes ||
+           http_refuse(r, ERR_TOO_LARGE, "the request is longer than api.body_max");
+}
+
 /* ---- answers ---- */
+
+/* What is not there yet and what has too much to do are the server's fault on these paths; and
+ * there are rows, where the hub knows channels. */
+bool rest_fail(struct http_request *r, enum err err, struct str why)
+{
+    bool later = err == ERR_TOO_MANY_REQUESTS || err == ERR_NOT_AVAILABLE;
+    if (err == ERR_UNKNOWN_CHANNEL)
+        err = ERR_NOT_FOUND;
+    http_reply_error(r, later ? 503 : err_http_status(err), err_code(err),
+                     why.n > 0 ? why : err_message(err));
+    return false;
+}
 
 void rest_reply(struct http_request *r, unsigned status, struct json_writer *w)
 {
@@ -103,7 +121,7 @@ void rest_reply(struct http_request *r, unsigned status, struct json_writer *w)
 
 bool rest_refuse(struct http_request *r, struct str field, const char *why)
 {
-    char at[256];
+    char at[400];
     struct buf b = buf_on(at, sizeof(at));
     (void)(buf_add(&b, field) && buf_add(&b, STR(": ")) && buf_add(&b, str_from(why)));
     http_reply_error(r, 400, err_code(ERR_BAD_REQUEST), buf_str(&b));
@@ -152,6 +170,40 @@ bool rest_query(struct http_request *r, struct str name, char *at, size_t cap, s
     if (http_query(r, name, at, cap, ret) || http_query_count(r, name) == 0)
         return true;
     return rest_refuse(r, name, "too long");
+}
+
+static const char *find_name(struct str coded, const char *const *names)
+{
+    while (*names != NULL && !http_query_is(coded, str_from(*names)))
+        names++;
+    return *names;
+}
+
+static bool refuse_unknown(struct http_request *r, struct str name, const char *const *names)
+{
+    char at[256];
+    struct buf why = buf_on(at, sizeof(at) - 1);
+    bool ok = buf_add(&why, STR("no such parameter; there are "));
+    for (size_t i = 0; ok && names[i] != NULL; i++)
+        ok = buf_add(&why, str_from(names[i])) && buf_add(&why, STR(", "));
+    (void)(ok && buf_add(&why, STR("tenant and token")));
+    at[why.len] = '\0';
+    return rest_refuse(r, (struct str){name.p, name.n < 64 ? name.n : 64}, at);
+}
+
+/* A filter that nobody reads would let everything through, and look as if it had been one. */
+bool rest_query_only(struct http_request *r, const char *const *names)
+{
+    static const char *const always[] = {"token", "tenant", NULL};
+    struct str rest = r->query, coded;
+    while (http_query_next(&rest, &coded)) {
+        const char *name = find_name(coded, names);
+        if (name == NULL && find_name(coded, always) == NULL)
+            return refuse_unknown(r, coded, names);
+        if (name != NULL && http_query_count(r, str_from(name)) > 1)
+            return rest_refuse(r, str_from(name), "is there twice");
+    }
+    return true;
 }
 
 bool rest_query_number(struct http_request *r, struct str name, uint64_t least, uint64_t most,

@@ -29,6 +29,12 @@ bool rest_set_tenant(struct http_request *r, const struct api *api, struct str t
 bool rest_body_tenant(struct http_request *r, struct str body, char at[256], struct str *ret);
 void asker_fini(struct asker *a);
 
+/* The body is no longer than api.body_max. False: answered with 413. */
+bool rest_body_fits(struct http_request *r, const struct api *api);
+
+/* Answers with err's code and the status that it has here; why "": its own message. Returns false.
+ */
+bool rest_fail(struct http_request *r, enum err err, struct str why);
 /* Answers with what the writer made; 500 when it did not fit. */
 void rest_reply(struct http_request *r, unsigned status, struct json_writer *w);
 /* 400 with "field: why". Returns false. */
@@ -38,6 +44,9 @@ bool rest_refuse_json(struct http_request *r, const struct json *j);
 
 /* A parameter of the query, "" when it is not there. False: too long; answered with 400. */
 bool rest_query(struct http_request *r, struct str name, char *at, size_t cap, struct str *ret);
+/* The query has no other parameters than these (the last is NULL), token and tenant, and each of
+ * these once at most. False: answered with 400, and with the names that it may have. */
+bool rest_query_only(struct http_request *r, const char *const *names);
 /* A number from least to most; *ret stays when it is not there. False: answered with 400. */
 bool rest_query_number(struct http_request *r, struct str name, uint64_t least, uint64_t most,
                        uint64_t *ret);

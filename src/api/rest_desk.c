@@ -2,6 +2,7 @@
  * rest_desk.c - asking a desk on behalf of a request.
  */
 #include "api/rest_desk.h"
+#include "runs/form.h"
 
 #include <stdlib.h>
 
@@ -12,11 +13,8 @@ bool rest_desk_admit(struct http_request *r, struct asker *ret)
     char at[256];
     if (!rest_admit(r, api, STR_NONE, ret))
         return false;
-    if (r->body.n > api->body_max_bytes)
-        http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                         STR("the request is longer than api.body_max"));
-    else if (r->body.n == 0 ||
-             (rest_body_tenant(r, r->body, at, &tenant) && rest_set_tenant(r, api, tenant, ret)))
+    if (rest_body_fits(r, api) && (r->body.n == 0 || (rest_body_tenant(r, r->body, at, &tenant) &&
+                                                      rest_set_tenant(r, api, tenant, ret))))
         return true;
     asker_fini(ret);
     return false;
@@ -32,28 +30,20 @@ static void gone(struct http_request *r, void *ctx)
     ((struct waiting *)ctx)->http = NULL; // what it asked for is done all the same
 }
 
-static const struct {
-    unsigned status, code; // code 0: the status
-} answers[DESK_STATE_COUNT] = {
-    [DESK_DONE] = {200, 0},      [DESK_MADE] = {201, 0},     [DESK_BAD] = {400, 107},
-    [DESK_DENIED] = {403, 103},  [DESK_MISSING] = {404, 0},  [DESK_CLASH] = {409, 0},
-    [DESK_TOO_BIG] = {413, 107}, [DESK_FULL] = {400, 106},   [DESK_BUSY] = {429, 111},
-    [DESK_DOWN] = {503, 120},    [DESK_BROKEN] = {500, 100},
-};
-
 static void answered(void *ctx, const struct desk_reply *reply)
 {
     struct waiting *w = ctx;
     struct http_request *r = w->http;
-    unsigned status = answers[reply->state].status, code = answers[reply->state].code;
+    enum err err = desk_state_err(reply->state);
     free(w);
     if (r == NULL)
         return;
     r->gone = NULL;
-    if (status < 300)
-        http_reply(r, status, STR("application/json"), reply->body, STR_NONE);
+    if (err == ERR_OK)
+        http_reply(r, reply->state == DESK_MADE ? 201 : 200, STR("application/json"), reply->body,
+                   STR_NONE);
     else
-        http_reply_error(r, status, code != 0 ? code : status, reply->why);
+        rest_fail(r, err, reply->why);
 }
 
 bool rest_desk_from(struct http_request *r, struct str tenant, struct desk_from *ret)
@@ -68,6 +58,20 @@ bool rest_desk_from(struct http_request *r, struct str tenant, struct desk_from 
     return true;
 }
 
+bool rest_query_word(struct http_request *r, const char *name, const char *const *words, char *at,
+                     size_t cap, struct str *ret)
+{
+    char why_at[256];
+    struct buf why = buf_on(why_at, sizeof(why_at) - 1);
+    if (!rest_query(r, str_from(name), at, cap, ret))
+        return false;
+    if (ret->n == 0 || form_is_word(*ret, words))
+        return true;
+    form_words_write(words, &why);
+    why_at[why.len] = '\0';
+    return rest_refuse(r, str_from(name), why_at);
+}
+
 bool rest_path_id(struct http_request *r, struct str text, int64_t *ret)
 {
     uint64_t id;
@@ -75,6 +79,5 @@ bool rest_path_id(struct http_request *r, struct str text, int64_t *ret)
         *ret = (int64_t)id;
         return true;
     }
-    http_reply_error(r, 404, 404, STR("the path: no number of a row"));
-    return false;
+    return http_refuse(r, ERR_NOT_FOUND, "the path: no number of a row");
 }

@@ -13,6 +13,10 @@
 bool rest_desk_admit(struct http_request *r, struct asker *ret);
 /* For one call of the desk, which answers r; false: r has been answered. tenant is the caller's. */
 bool rest_desk_from(struct http_request *r, struct str tenant, struct desk_from *ret);
+/* A parameter of the query that is one of these words (the last is NULL), "" when it is not there.
+ * False: it is not; answered with 400. */
+bool rest_query_word(struct http_request *r, const char *name, const char *const *words, char *at,
+                     size_t cap, struct str *ret);
 /* The number behind a path's slash. False: it is none that a row could have; answered with 404. */
 bool rest_path_id(struct http_request *r, struct str text, int64_t *ret);
 

@@ -122,16 +122,13 @@ static void reply_one(struct http_request *r, unsigned status, const struct sche
 
 static void reply_refused(struct http_request *r, enum schedule_answer a, const char *why)
 {
-    static const struct {
-        unsigned status;
-        enum err err;
-    } as[] = {
-        [SCHEDULE_INVALID] = {400, ERR_BAD_REQUEST}, [SCHEDULE_UNKNOWN] = {404, ERR_BAD_REQUEST},
-        [SCHEDULE_EXISTS] = {409, ERR_BAD_REQUEST},  [SCHEDULE_FULL] = {409, ERR_LIMIT_EXCEEDED},
-        [SCHEDULE_RUNNING] = {409, ERR_BAD_REQUEST}, [SCHEDULE_NOT_STORED] = {503, ERR_NOT_STORED},
-        [SCHEDULE_NO_MEMORY] = {500, ERR_INTERNAL},
+    static const enum err errors[] = {
+        [SCHEDULE_INVALID] = ERR_BAD_REQUEST, [SCHEDULE_UNKNOWN] = ERR_NOT_FOUND,
+        [SCHEDULE_EXISTS] = ERR_CONFLICT,     [SCHEDULE_FULL] = ERR_CONFLICT,
+        [SCHEDULE_RUNNING] = ERR_CONFLICT,    [SCHEDULE_NOT_STORED] = ERR_NOT_STORED,
+        [SCHEDULE_NO_MEMORY] = ERR_INTERNAL,
     };
-    http_reply_error(r, as[a].status, err_code(as[a].err), str_from(why));
+    rest_fail(r, errors[a], str_from(why));
 }
 
 /* A request that waits until the database has answered. */
@@ -195,15 +192,6 @@ static bool is_home(struct http_request *r)
         return true;
     if (!http_move(r, HOME))
         http_refuse(r, ERR_INTERNAL, NULL);
-    return false;
-}
-
-static bool body_fits(struct http_request *r)
-{
-    if (r->body.n <= api_of(r)->body_max_bytes)
-        return true;
-    http_reply_error(r, 413, err_code(ERR_BAD_REQUEST),
-                     STR("the request is longer than api.body_max"));
     return false;
 }
 
@@ -318,7 +306,7 @@ static void write_one(struct http_request *r, struct str id)
 {
     struct asker who;
     struct wish w;
-    if (!body_fits(r))
+    if (!rest_body_fits(r, api_of(r)))
         return;
     bool readable = wish_read(r->body, &w);
     if (rest_admit(r, api_of(r), readable ? w.tenant : STR_NONE, &who)) {
@@ -390,11 +378,12 @@ static void route_one(struct http_request *r)
     if (!is_home(r))
         return;
     if (id.n == 0 || (has_verb && !verb_is_known(verb))) {
-        http_reply_error(r, 404, 404, STR("no such path"));
+        http_refuse(r, ERR_NOT_FOUND, "no such path");
         return;
     }
     if (!fits) {
-        http_reply_error(r, 405, 405, STR("the path has other methods"));
+        http_refuse_method(r, has_verb ? 1u << HTTP_POST
+                                       : 1u << HTTP_GET | 1u << HTTP_PATCH | 1u << HTTP_DELETE);
         return;
     }
     if (r->method == HTTP_PATCH) {

@@ -4,22 +4,7 @@
  * Always true: back ends and clients of a tenant see and change its tasks, and no other's.
  */
 #include "api/rest_desk.h"
-#include "runs/form.h"
 #include "runs/tasks.h"
-
-static bool read_word(struct http_request *r, const char *name, const char *const *words, char *at,
-                      size_t cap, struct str *ret)
-{
-    char why_at[256];
-    struct buf why = buf_on(why_at, sizeof(why_at) - 1);
-    if (!rest_query(r, str_from(name), at, cap, ret))
-        return false;
-    if (ret->n == 0 || form_is_word(*ret, words))
-        return true;
-    form_words_write(words, &why);
-    why_at[why.len] = '\0';
-    return rest_refuse(r, str_from(name), why_at);
-}
 
 static void list(struct http_request *r, struct tasks *t, const struct asker *who)
 {
@@ -27,8 +12,9 @@ static void list(struct http_request *r, struct tasks *t, const struct asker *wh
     struct tasks_filter f = {0};
     struct desk_from from;
     uint64_t limit = 50;
-    if (!read_word(r, "status", task_statuses, status_at, sizeof(status_at), &f.status) ||
-        !read_word(r, "priority", task_priorities, priority_at, sizeof(priority_at), &f.priority) ||
+    if (!rest_query_word(r, "status", task_statuses, status_at, sizeof(status_at), &f.status) ||
+        !rest_query_word(r, "priority", task_priorities, priority_at, sizeof(priority_at),
+                         &f.priority) ||
         !rest_query(r, STR("q"), q_at, sizeof(q_at), &f.q) ||
         !rest_query_number(r, STR("limit"), 1, TASKS_LIST_MAX, &limit) ||
         !rest_query_number(r, STR("offset"), 0, UINT32_MAX, &f.offset))
@@ -52,18 +38,6 @@ static void handle_tasks(struct http_request *r)
     asker_fini(&who);
 }
 
-static void reply_no_path(struct http_request *r)
-{
-    http_reply_error(r, 404, 404, STR("no such path"));
-}
-
-static void reply_no_method(struct http_request *r, struct str allow)
-{
-    http_reply(r, 405, STR("application/json"),
-               STR("{\"error\":{\"code\":405,\"message\":\"method not allowed on this path\"}}"),
-               allow);
-}
-
 /* {id} and {id}/subtasks. */
 static void task_do(struct http_request *r, struct tasks *t, const struct asker *who,
                     struct str rest, int64_t id)
@@ -71,11 +45,11 @@ static void task_do(struct http_request *r, struct tasks *t, const struct asker 
     struct desk_from from;
     bool deeper = rest.n > 0;
     if (deeper && !str_eq(rest, STR("subtasks"))) {
-        reply_no_path(r);
+        http_refuse(r, ERR_NOT_FOUND, "no such path");
     } else if (deeper && r->method != HTTP_POST) {
-        reply_no_method(r, STR("Allow: POST\r\n"));
+        http_refuse_method(r, 1u << HTTP_POST);
     } else if (!deeper && r->method == HTTP_POST) {
-        reply_no_method(r, STR("Allow: GET, HEAD, DELETE, PATCH\r\n"));
+        http_refuse_method(r, 1u << HTTP_GET | 1u << HTTP_DELETE | 1u << HTTP_PATCH);
     } else if (rest_desk_from(r, who->tenant, &from)) {
         if (deeper)
             subtasks_add(t, &from, id, r->body);

@@ -158,6 +158,12 @@ struct config {
         uint32_t max, queue_max;
     } runs;
     struct {
+        uint64_t keep_ms;
+    } approvals;
+    struct {
+        uint32_t max;
+    } tasks;
+    struct {
         struct socketio_options socketio;
         struct conductor_options conductor;
     } dialects;

@@ -13,13 +13,16 @@ static void put_figures(void *ctx, struct buf *page)
     metrics_put_counter(page, "recado_approvals_dropped_total",
                         "Requests for permission in events that could not be kept.",
                         approvals_dropped(ctx));
+    metrics_put_counter(page, "recado_approvals_forgotten_total",
+                        "Approvals that were over, and too old.", approvals_forgotten(ctx));
 }
 
 static bool make(struct server *s, struct buf *ret_why)
 {
     (void)ret_why;
-    s->api.approvals = approvals_create(&(struct desk_options){
-        .store = s->store, .home = s->workers[0].loop, .publish = desk_publish, .ctx = s});
+    s->api.approvals = approvals_create(&(struct approvals_options){
+        .desk = {.store = s->store, .home = s->workers[0].loop, .publish = desk_publish, .ctx = s},
+        .keep_ms = s->config->approvals.keep_ms});
     if (s->api.approvals != NULL)
         metrics_add(&s->figures, put_figures, s->api.approvals);
     return s->api.approvals != NULL;

@@ -17,8 +17,9 @@ void desk_publish(void *ctx, const struct desk_event *e)
 static bool make(struct server *s, struct buf *ret_why)
 {
     (void)ret_why;
-    s->api.tasks = tasks_create(&(struct desk_options){
-        .store = s->store, .home = s->workers[0].loop, .publish = desk_publish, .ctx = s});
+    s->api.tasks = tasks_create(&(struct tasks_options){
+        .desk = {.store = s->store, .home = s->workers[0].loop, .publish = desk_publish, .ctx = s},
+        .tasks_max = s->config->tasks.max});
     return s->api.tasks != NULL;
 }
 

@@ -126,6 +126,15 @@ bool date_parse(struct str s, struct date *ret)
     return true;
 }
 
+bool date_bound(struct str s, bool until, int64_t *ret_ms)
+{
+    struct date d;
+    if (!date_parse(s, &d))
+        return false;
+    *ret_ms = d.at_ms + (!until ? 0 : d.has_time ? 1 : DAY_MS);
+    return true;
+}
+
 int64_t date_day(int64_t at_ms)
 {
     return at_ms / DAY_MS - (at_ms % DAY_MS < 0);

@@ -18,6 +18,10 @@ struct date {
 /* "2026-11-30", "2026-11-30T08:15", "2026-11-30T08:15:30.123456Z", "2026-11-30 08:15:30-03:00". */
 bool date_parse(struct str s, struct date *ret);
 
+/* Where a range begins, or until where it goes: of a date alone it has the whole day, and of a time
+ * its millisecond. */
+bool date_bound(struct str s, bool until, int64_t *ret_ms);
+
 /* Days since 1970-01-01 UTC, of any moment. */
 int64_t date_day(int64_t at_ms);
 /* "2026-11-30". */

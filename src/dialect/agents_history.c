@@ -116,18 +116,6 @@ static void put_row(struct json_writer *w, const struct run *r)
 
 /* ---- the answer ---- */
 
-static void put_elements(struct json_writer *w, const struct buf *elements)
-{
-    struct buf array;
-    buf_init(&array, elements->len + 2);
-    if (buf_add_char(&array, '[') && buf_add(&array, buf_str(elements)) &&
-        buf_add_char(&array, ']'))
-        json_put_raw(w, buf_str(&array));
-    else
-        w->failed = true;
-    buf_fini(&array);
-}
-
 static void put_stats(struct json_writer *w, const struct run_query *q)
 {
     double rate = 0, average = 0;
@@ -140,7 +128,7 @@ static void put_stats(struct json_writer *w, const struct run_query *q)
     json_put_i64(json_key(w, STR("running")), q->stats.running);
     json_put_double(json_key(w, STR("successRate")), (double)(int64_t)(rate * 10000 + 0.5) / 100);
     json_put_i64(json_key(w, STR("averageDuration")), (int64_t)(average + 0.5));
-    put_elements(json_key(w, STR("perDay")), &q->days);
+    run_put_elements(json_key(w, STR("perDay")), &q->days);
     json_close_object(w);
 }
 
@@ -163,7 +151,7 @@ static void reply(struct http_request *r, const struct history *h)
     json_writer_init(&w, &out);
     json_open_object(&w);
     json_put_bool(json_key(&w, STR("success")), true);
-    put_elements(json_key(&w, STR("data")), &h->query.rows);
+    run_put_elements(json_key(&w, STR("data")), &h->query.rows);
     put_pagination(json_key(&w, STR("pagination")), h);
     put_stats(json_key(&w, STR("stats")), &h->query);
     json_close_object(&w);
@@ -215,20 +203,13 @@ static bool read_word(struct http_request *r, struct history *h, struct str name
     return refuse(r, name, "too long");
 }
 
-/* A date alone is the whole day. */
 static bool read_bound(struct http_request *r, struct history *h, struct str name, bool until,
                        int64_t *ret)
 {
     struct str text;
-    struct date d;
-    if (!read_word(r, h, name, &text))
-        return false;
-    if (text.n == 0)
-        return true;
-    if (!date_parse(text, &d))
-        return refuse(r, name, "must be a date as 2026-11-30, or a time as 2026-11-30T08:15:00Z");
-    *ret = d.at_ms + (!until ? 0 : d.has_time ? 1 : DAY_MS);
-    return true;
+    return read_word(r, h, name, &text) &&
+           (text.n == 0 || date_bound(text, until, ret) ||
+            refuse(r, name, "must be a date as 2026-11-30, or a time as 2026-11-30T08:15:00Z"));
 }
 
 static bool read_status(struct http_request *r, struct history *h)
@@ -275,9 +256,7 @@ static bool read_number(struct http_request *r, struct history *h, struct str na
 /* The chart is of the range that was asked for, its last days; else of the last thirty. */
 static void choose_days(struct run_query *q, int64_t now_ms)
 {
-    const struct run_filter *f = &q->filter;
-    q->day_last = f->to_ms == INT64_MAX ? date_day(now_ms) : date_day(f->to_ms - 1);
-    q->day_first = f->from_ms == 0 ? q->day_last - DAYS_DEFAULT + 1 : date_day(f->from_ms);
+    run_query_days(q, DAYS_DEFAULT, now_ms);
     if (q->day_last - q->day_first >= DAYS_MAX)
         q->day_first = q->day_last - DAYS_MAX + 1;
 }

@@ -24,21 +24,13 @@ enum approval_verb { VERB_LIST, VERB_APPROVE, VERB_DENY };
 
 /* ---- answers ---- */
 
-static const enum err errors[DESK_STATE_COUNT] = {
-    [DESK_BAD] = ERR_BAD_REQUEST,        [DESK_DENIED] = ERR_PERMISSION_DENIED,
-    [DESK_MISSING] = ERR_BAD_REQUEST,    [DESK_CLASH] = ERR_BAD_REQUEST,
-    [DESK_TOO_BIG] = ERR_LIMIT_EXCEEDED, [DESK_FULL] = ERR_LIMIT_EXCEEDED,
-    [DESK_BUSY] = ERR_TOO_MANY_REQUESTS, [DESK_DOWN] = ERR_NOT_STORED,
-    [DESK_BROKEN] = ERR_INTERNAL,
-};
-
 static void done(void *ctx, const struct desk_reply *r)
 {
     struct call *call = ctx;
     if (r->state == DESK_DONE)
         native_reply_data(call->ns, call->id, r->body);
     else
-        native_reply_refuse(call->ns, call->id, errors[r->state], r->why);
+        native_reply_refuse(call->ns, call->id, desk_state_err(r->state), r->why);
     native_call_free(call);
 }
 

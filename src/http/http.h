@@ -69,6 +69,11 @@ bool http_query(const struct http_request *r, struct str name, char *at, size_t 
                 struct str *ret);
 /* How often a query parameter stands there, readable or not. */
 size_t http_query_count(const struct http_request *r, struct str name);
+/* Cuts the next parameter's name, as it stands there, off *rest, which is r->query at first. False:
+ * there is none. */
+bool http_query_next(struct str *rest, struct str *ret_name);
+/* The name of a parameter is this text, percent-decoded. */
+bool http_query_is(struct str coded, struct str name);
 /* The n-th (from 0) value of a repeated parameter. */
 bool http_query_nth(const struct http_request *r, struct str name, size_t nth, char *at, size_t cap,
                     struct str *ret);
@@ -81,6 +86,8 @@ void http_reply(struct http_request *r, unsigned status, struct str content_type
 void http_reply_error(struct http_request *r, unsigned status, unsigned code, struct str message);
 /* The same with the status and the code of err; why NULL: its own message. Returns false. */
 bool http_refuse(struct http_request *r, enum err err, const char *why);
+/* 405, and which methods the path has (bits as of http_router_add()). */
+void http_refuse_method(struct http_request *r, unsigned methods);
 /* Exact bytes, for contracts that fix the whole response; then closes. */
 void http_reply_raw(struct http_request *r, struct str bytes);
 

@@ -207,7 +207,7 @@ static bool match_path(struct match *m, const struct http_router *rt)
     return match_rest(m, rt);
 }
 
-static void reply_bad_method(struct http_request *r, unsigned methods)
+void http_refuse_method(struct http_request *r, unsigned methods)
 {
     char extra[HTTP_METHODS_TEXT_MAX + 16], allowed[HTTP_METHODS_TEXT_MAX];
     size_t n = http_methods_format(methods, allowed);
@@ -236,7 +236,7 @@ void http_router_handle(const struct http_router *rt, struct http_request *r)
     } else if (r->method == HTTP_OPTIONS && m.methods != 0) {
         http_reply_options(r, m.methods);
     } else if (m.methods != 0) {
-        reply_bad_method(r, m.methods);
+        http_refuse_method(r, m.methods);
     } else if (rt->fallback != NULL) {
         r->route_ctx = rt->fallback_ctx;
         rt->fallback(r);

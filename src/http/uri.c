@@ -45,24 +45,33 @@ bool percent_decode(struct str s, bool plus_is_space, char *at, size_t cap, size
     return true;
 }
 
-static bool decodes_to(struct str coded, struct str plain)
+bool http_query_is(struct str coded, struct str name)
 {
-    while (coded.n > 0 && plain.n > 0) {
-        if (decode_next(&coded, true) != (unsigned char)plain.p[0])
+    while (coded.n > 0 && name.n > 0) {
+        if (decode_next(&coded, true) != (unsigned char)name.p[0])
             return false;
-        plain = str_skip(plain, 1);
+        name = str_skip(name, 1);
     }
-    return coded.n == 0 && plain.n == 0;
+    return coded.n == 0 && name.n == 0;
+}
+
+bool http_query_next(struct str *rest, struct str *ret_name)
+{
+    struct str pair = STR_NONE;
+    while (rest->n > 0 && pair.n == 0)
+        pair = str_cut(rest, '&');
+    bool found = pair.n > 0;
+    *ret_name = str_cut(&pair, '=');
+    return found;
 }
 
 size_t http_query_count(const struct http_request *r, struct str name)
 {
     struct str rest = r->query;
     size_t count = 0;
-    while (rest.n > 0) {
-        struct str pair = str_cut(&rest, '&');
-        count += decodes_to(str_cut(&pair, '='), name);
-    }
+    struct str coded;
+    while (http_query_next(&rest, &coded))
+        count += http_query_is(coded, name);
     return count;
 }
 
@@ -73,7 +82,7 @@ bool http_query_nth(const struct http_request *r, struct str name, size_t nth, c
     while (rest.n > 0) {
         struct str value = str_cut(&rest, '&');
         struct str key = str_cut(&value, '=');
-        if (!decodes_to(key, name) || nth-- > 0)
+        if (!http_query_is(key, name) || nth-- > 0)
             continue;
         size_t len;
         if (!percent_decode(value, true, at, cap, &len))

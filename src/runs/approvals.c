@@ -16,14 +16,19 @@
 
 const char *const approval_statuses[] = {"pending", "approved", "denied", "expired", NULL};
 
-struct approvals *approvals_create(const struct desk_options *o)
+struct approvals *approvals_create(const struct approvals_options *o)
 {
     struct approvals *a = calloc(1, sizeof(*a));
     if (a == NULL)
         return NULL;
     timer_init(&a->expiry, approvals_expiry_fired);
-    a->home = o->home;
-    a->desk = desk_create(o);
+    a->home = o->desk.home;
+    forgetter_init(&a->forgetter, &(struct forgetter_options){.store = o->desk.store,
+                                                              .loop = o->desk.home,
+                                                              .keep_ms = o->keep_ms,
+                                                              .look = approvals_look,
+                                                              .forget = approvals_forget});
+    a->desk = desk_create(&o->desk);
     if (a->desk == NULL)
         approvals_destroy(&a);
     return a;
@@ -36,6 +41,7 @@ void approvals_destroy(struct approvals **ap)
     if (a == NULL)
         return;
     timer_cancel(&a->expiry);
+    forgetter_stop(&a->forgetter);
     desk_destroy(&a->desk);
     free(a);
 }
@@ -43,6 +49,11 @@ void approvals_destroy(struct approvals **ap)
 uint64_t approvals_dropped(const struct approvals *a)
 {
     return atomic_load(&((struct approvals *)(uintptr_t)a)->dropped);
+}
+
+uint64_t approvals_forgotten(const struct approvals *a)
+{
+    return forgetter_count(&a->forgetter);
 }
 
 /* ---- asks ---- */
@@ -131,14 +142,15 @@ static enum sql_result set_decided(struct approval_ask *a, struct sql *db)
 {
     struct sql_value params[] = {sql_text(str_from(word_of(a->approve))),
                                  sql_int(a->now_ms),
+                                 sql_int(a->now_ms),
                                  text_or_null(a->decided_by),
                                  text_or_null(a->note),
                                  sql_text(a->ask.tenant),
                                  sql_text(a->id)};
     return sql_run(db,
-                   "UPDATE recado_approvals SET status = ?, decided_at = ?, decided_by = ?,"
-                   " note = ? WHERE tenant = ? AND id = ? AND status = 'pending'",
-                   params, 6, NULL, NULL);
+                   "UPDATE recado_approvals SET status = ?, decided_at = ?, settled_at = ?,"
+                   " decided_by = ?, note = ? WHERE tenant = ? AND id = ? AND status = 'pending'",
+                   params, 7, NULL, NULL);
 }
 
 static bool is_status(const struct approval_row *row, const char *status)

@@ -15,8 +15,12 @@
 #include "runs/desk.h"
 
 struct approvals;
-struct approvals *approvals_create(const struct desk_options *o);
-/* Looks for those that expire. */
+struct approvals_options {
+    struct desk_options desk;
+    uint64_t keep_ms; // those that are decided or expired are forgotten after it
+};
+struct approvals *approvals_create(const struct approvals_options *o);
+/* Looks for those that expire, and for those that are old. */
 void approvals_start(struct approvals *a);
 void approvals_destroy(struct approvals **ap);
 
@@ -71,6 +75,7 @@ struct approvals_event {
 extern const struct str approvals_types[3];
 void approvals_saw(struct approvals *a, const struct approvals_event *e);
 /* That could not be kept, so far. From any thread. */
+uint64_t approvals_forgotten(const struct approvals *a);
 uint64_t approvals_dropped(const struct approvals *a);
 
 #endif

@@ -51,21 +51,23 @@ static bool take_due(void *ctx, const struct sql_value *row, size_t count)
     return true;
 }
 
-static bool take_next(void *ctx, const struct sql_value *row, size_t count)
+static enum sql_result find_next(struct approval_ask *a, struct sql *db)
 {
-    (void)count;
-    *(int64_t *)ctx = row[0].type == SQL_INT ? row[0].i : 0;
-    return false;
+    return desk_number(db,
+                       "SELECT min(expires_at) FROM recado_approvals WHERE status = 'pending'"
+                       " AND expires_at IS NOT NULL",
+                       NULL, 0, &a->next_expiry_ms);
 }
 
 static enum sql_result expire(struct approval_ask *a, struct sql *db, struct str tenant,
                               struct str id)
 {
     struct sql_value params[] = {sql_text(tenant), sql_text(id)};
-    enum sql_result r = sql_run(db,
-                                "UPDATE recado_approvals SET status = 'expired'"
-                                " WHERE tenant = ? AND id = ? AND status = 'pending'",
-                                params, 2, NULL, NULL);
+    enum sql_result r =
+        sql_run(db,
+                "UPDATE recado_approvals SET status = 'expired', settled_at = expires_at"
+                " WHERE tenant = ? AND id = ? AND status = 'pending'",
+                params, 2, NULL, NULL);
     return r == SQL_OK ? approval_tell_update(a, db, tenant, id) : r;
 }
 
@@ -86,22 +88,13 @@ static enum sql_result sweep_run(struct desk_ask *ask, struct sql *db)
         r = expire(a, db, tenant, id);
     }
     buf_fini(&d.names);
-    if (r == SQL_OK)
-        r = sql_run(db,
-                    "SELECT min(expires_at) FROM recado_approvals WHERE status = 'pending'"
-                    " AND expires_at IS NOT NULL",
-                    NULL, 0, take_next, &a->next_expiry_ms);
-    return r;
+    return r == SQL_OK ? find_next(a, db) : r;
 }
 
 /* Only the store's reader is asked, where nothing has to be changed: an idle server rests. */
 static enum sql_result next_run(struct desk_ask *ask, struct sql *db)
 {
-    struct approval_ask *a = container_of(ask, struct approval_ask, ask);
-    return sql_run(db,
-                   "SELECT min(expires_at) FROM recado_approvals WHERE status = 'pending'"
-                   " AND expires_at IS NOT NULL",
-                   NULL, 0, take_next, &a->next_expiry_ms);
+    return find_next(container_of(ask, struct approval_ask, ask), db);
 }
 
 /* The answer's body would be for people; what was found goes by this. */
@@ -154,4 +147,5 @@ void approvals_expiry_fired(struct timer *t)
 void approvals_start(struct approvals *a)
 {
     look(a, false);
+    forgetter_start(&a->forgetter);
 }

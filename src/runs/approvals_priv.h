@@ -6,6 +6,7 @@
 #define RUNS_APPROVALS_PRIV_H
 
 #include "runs/approvals.h"
+#include "runs/forget.h"
 #include "runs/form.h"
 
 struct approvals {
@@ -14,6 +15,7 @@ struct approvals {
     struct desk_ids seqs; // of the store's writer
     struct timer expiry;  // on the home loop
     int64_t expires_at;   // of the next one; 0: none does
+    struct forgetter forgetter;
     _Atomic uint64_t dropped;
 };
 
@@ -82,6 +84,12 @@ bool approval_may(const struct approvals_by *by, struct str for_user);
 struct approval_ask *approval_ask_make(struct approvals *a, const struct desk_from *from,
                                        struct str id, struct str body, size_t room,
                                        enum sql_result (*run)(struct desk_ask *a, struct sql *db));
+/* The text of a list: of any status, or of one. */
+const char *approvals_list_text(bool any_status);
+/* As struct forgetter_options wants them. */
+enum sql_result approvals_look(struct sql *db, int64_t *ret_count, int64_t *ret_oldest_ms);
+enum sql_result approvals_forget(struct sql *db, int64_t before_ms, int64_t excess, int64_t most,
+                                 int64_t *ret_count);
 void approvals_expiry_fired(struct timer *t);
 /* One that expires then is there now. On the home loop. */
 void approvals_expect(struct approvals *a, int64_t expires_at);

@@ -123,40 +123,31 @@ enum sql_result approval_look(struct approval_ask *a, struct sql *db)
 #define COUNT(from) "SELECT count(*)" from FILTER
 enum { FILTER_PARAMS = 7 };
 
-static bool take_count(void *ctx, const struct sql_value *row, size_t count)
+const char *approvals_list_text(bool any_status)
 {
-    (void)count;
-    *(int64_t *)ctx = row[0].i;
-    return false;
+    return any_status ? LIST(FROM_ALL) : LIST(FROM_STATUS);
 }
 
 enum sql_result approvals_list_run(struct desk_ask *ask, struct sql *db)
 {
     struct approval_ask *a = container_of(ask, struct approval_ask, ask);
     const struct approvals_filter *f = &a->filter;
-    struct sql_value params[FILTER_PARAMS + 2] = {
+    const struct sql_value params[FILTER_PARAMS + 2] = {
         sql_text(ask->tenant), sql_text(f->status), sql_text(f->status),
         sql_text(f->user),     sql_text(f->user),   sql_int(a->by.back_end),
         sql_text(a->by.user),  sql_int(f->limit),   sql_int((int64_t)f->offset),
     };
     struct json_writer w;
-    int64_t total = 0;
     bool any = f->status.n == 0;
-    json_writer_init(&w, &ask->body);
-    json_open_object(&w);
-    json_open_array(json_key(&w, STR("approvals")));
-    enum sql_result r = sql_run(db, any ? LIST(FROM_ALL) : LIST(FROM_STATUS), params,
-                                FILTER_PARAMS + 2, put_approval, &(struct writing){&w, NULL, 0});
-    if (r == SQL_OK)
-        r = sql_run(db, any ? COUNT(FROM_ALL) : COUNT(FROM_STATUS), params, FILTER_PARAMS,
-                    take_count, &total);
-    json_close_array(&w);
-    json_put_i64(json_key(&w, STR("total")), total);
-    json_close_object(&w);
-    if (r != SQL_OK)
-        return r;
-    return json_done(&w) ? SQL_OK
-                         : desk_ask_say(ask, DESK_TOO_BIG, "the list is too long: ask for less");
+    return desk_ask_page(ask, db,
+                         &(struct desk_page){.key = "approvals",
+                                             .rows = approvals_list_text(any),
+                                             .count = any ? COUNT(FROM_ALL) : COUNT(FROM_STATUS),
+                                             .params = params,
+                                             .count_params = FILTER_PARAMS,
+                                             .put = put_approval,
+                                             .ctx = &(struct writing){&w, NULL, 0},
+                                             .w = &w});
 }
 
 static bool put_waiting(void *ctx, const struct sql_value *row, size_t count)

@@ -75,20 +75,13 @@ static void set_expiry(struct approval_ask *a, int64_t from_ms)
 
 /* ---- keeping it ---- */
 
-static bool take_count(void *ctx, const struct sql_value *row, size_t count)
-{
-    (void)count;
-    *(int64_t *)ctx = row[0].i;
-    return false;
-}
-
 static enum sql_result count_pending(struct approval_ask *a, struct sql *db, int64_t *ret)
 {
     struct sql_value params[] = {sql_text(a->ask.tenant), sql_int(APPROVALS_PENDING_MAX)};
-    return sql_run(db,
-                   "SELECT count(*) FROM (SELECT seq FROM recado_approvals"
-                   " WHERE status = 'pending' AND tenant = ? LIMIT ?) AS pending",
-                   params, 2, take_count, ret);
+    return desk_number(db,
+                       "SELECT count(*) FROM (SELECT seq FROM recado_approvals"
+                       " WHERE status = 'pending' AND tenant = ? LIMIT ?) AS pending",
+                       params, 2, ret);
 }
 
 static enum sql_result insert(struct approval_ask *a, struct sql *db)
@@ -287,12 +280,13 @@ static enum sql_result decision_run(struct desk_ask *ask, struct sql *db)
         by = sql_text(a->decided_by);
     if (a->note.n > 0)
         note = sql_text(a->note);
-    struct sql_value params[] = {sql_text(word), sql_int(a->time_ms),   by,
+    struct sql_value params[] = {sql_text(word), sql_int(a->time_ms),   sql_int(a->now_ms), by,
                                  note,           sql_text(ask->tenant), sql_text(a->id)};
-    r = sql_run(db,
-                "UPDATE recado_approvals SET status = ?, decided_at = ?, decided_by = ?, note = ?"
-                " WHERE tenant = ? AND id = ?",
-                params, 6, NULL, NULL);
+    r = sql_run(
+        db,
+        "UPDATE recado_approvals SET status = ?, decided_at = ?, settled_at = ?, decided_by = ?,"
+        " note = ? WHERE tenant = ? AND id = ?",
+        params, 7, NULL, NULL);
     return r == SQL_OK ? approval_tell_update(a, db, ask->tenant, a->id) : r;
 }
 

@@ -53,6 +53,24 @@ struct loop *desk_home(const struct desk *d)
     return d->home;
 }
 
+enum err desk_state_err(enum desk_state s)
+{
+    static const enum err errors[] = {
+        [DESK_DONE] = ERR_OK,
+        [DESK_MADE] = ERR_OK,
+        [DESK_BAD] = ERR_BAD_REQUEST,
+        [DESK_DENIED] = ERR_PERMISSION_DENIED,
+        [DESK_MISSING] = ERR_NOT_FOUND,
+        [DESK_CLASH] = ERR_CONFLICT,
+        [DESK_TOO_BIG] = ERR_TOO_LARGE,
+        [DESK_FULL] = ERR_CONFLICT,
+        [DESK_BUSY] = ERR_TOO_MANY_REQUESTS,
+        [DESK_DOWN] = ERR_NOT_STORED,
+        [DESK_BROKEN] = ERR_INTERNAL,
+    };
+    return errors[s];
+}
+
 /* ---- what becomes of an ask ---- */
 
 static void events_drop(struct desk_ask *a)
@@ -238,7 +256,7 @@ void desk_ask_start(struct desk_ask *a)
     }
 }
 
-/* ---- numbers ---- */
+/* ---- what many asks do ---- */
 
 static bool take_number(void *ctx, const struct sql_value *row, size_t count)
 {
@@ -247,10 +265,34 @@ static bool take_number(void *ctx, const struct sql_value *row, size_t count)
     return false;
 }
 
+enum sql_result desk_number(struct sql *db, const char *text, const struct sql_value *params,
+                            size_t count, int64_t *ret)
+{
+    *ret = 0;
+    return sql_run(db, text, params, count, take_number, ret);
+}
+
+enum sql_result desk_ask_page(struct desk_ask *a, struct sql *db, const struct desk_page *p)
+{
+    int64_t total = 0;
+    json_writer_init(p->w, &a->body);
+    json_open_object(p->w);
+    json_open_array(json_key(p->w, str_from(p->key)));
+    enum sql_result r = sql_run(db, p->rows, p->params, p->count_params + 2, p->put, p->ctx);
+    if (r == SQL_OK)
+        r = desk_number(db, p->count, p->params, p->count_params, &total);
+    json_close_array(p->w);
+    json_put_i64(json_key(p->w, STR("total")), total);
+    json_close_object(p->w);
+    if (r != SQL_OK || json_done(p->w))
+        return r;
+    return desk_ask_say(a, DESK_TOO_BIG, "the list is too long: ask for less");
+}
+
 enum sql_result desk_id_next(struct desk_ids *ids, struct sql *db, const char *text, int64_t *ret)
 {
     int64_t last = 0;
-    enum sql_result r = ids->known ? SQL_OK : sql_run(db, text, NULL, 0, take_number, &last);
+    enum sql_result r = ids->known ? SQL_OK : desk_number(db, text, NULL, 0, &last);
     if (r != SQL_OK)
         return r;
     if (!ids->known)

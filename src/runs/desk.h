@@ -14,6 +14,8 @@
 #ifndef RUNS_DESK_H
 #define RUNS_DESK_H
 
+#include "base/err.h"
+#include "base/json.h"
 #include "store/store.h"
 
 enum desk_state {
@@ -29,7 +31,8 @@ enum desk_state {
     DESK_DOWN, // the store cannot be used now
     DESK_BROKEN
 };
-enum { DESK_STATE_COUNT = DESK_BROKEN + 1 };
+/* What it is called on the wire. */
+enum err desk_state_err(enum desk_state s);
 
 struct desk_reply {
     enum desk_state state;
@@ -105,6 +108,22 @@ enum sql_result desk_ask_say(struct desk_ask *a, enum desk_state state, const ch
 /* Inside run(). False: no memory. */
 bool desk_ask_tell(struct desk_ask *a, struct str tenant, struct str channel, const char *type,
                    struct str data);
+
+/* Inside run(). The number in the first row; 0: there is none, or it is NULL. */
+enum sql_result desk_number(struct sql *db, const char *text, const struct sql_value *params,
+                            size_t count, int64_t *ret);
+/* Inside run() of what reads: a page of rows, and how many there are. */
+struct desk_page {
+    const char *key;                // of the rows
+    const char *rows, *count;       // statements; that of the rows takes two parameters more
+    const struct sql_value *params; // limit and offset come last
+    size_t count_params;            // those that both take
+    sql_row_fn *put;                // writes a row into *w
+    void *ctx;
+    struct json_writer *w;
+};
+/* {"<key>":[..],"total":n} as the answer. */
+enum sql_result desk_ask_page(struct desk_ask *a, struct sql *db, const struct desk_page *p);
 
 /* Numbers of rows, in the writer's hands: zeroed at first. */
 struct desk_ids {

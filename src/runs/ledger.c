@@ -17,13 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    RETRY_FIRST_MS = 100,
-    RETRY_MOST_MS = 5000,
-    LEASE_LOOK_MOST_MS = 3600000,
-    SWEEP_MS = 60000,
-    SWEEP_ROWS = 500
-};
+enum { RETRY_FIRST_MS = 100, RETRY_MOST_MS = 5000, LEASE_LOOK_MOST_MS = 3600000 };
 
 static void batch_start(struct ledger *l);
 
@@ -297,69 +291,6 @@ static void retry_now(struct timer *t)
     batch_start(container_of(t, struct ledger, retry));
 }
 
-/* ---- what is too old ---- */
-
-static enum sql_result forget_run(struct store_job *j, struct sql *db)
-{
-    struct ledger *l = container_of(j, struct ledger, sweep_job);
-    return rows_forget(db, l->sweep_before_ms, l->sweep_excess, SWEEP_ROWS, &l->sweep_deleted);
-}
-
-static void forget_start(struct ledger *l);
-
-static void forget_done(struct store_job *j)
-{
-    struct ledger *l = container_of(j, struct ledger, sweep_job);
-    l->sweep_busy = false;
-    if (j->result != SQL_OK || l->stopping)
-        return;
-    atomic_fetch_add(&l->forgotten, (uint64_t)l->sweep_deleted);
-    l->sweep_excess -= l->sweep_deleted;
-    if (l->sweep_deleted == SWEEP_ROWS)
-        forget_start(l); // others come in between
-}
-
-static void forget_start(struct ledger *l)
-{
-    l->sweep_busy = true;
-    l->sweep_job.reads = false;
-    l->sweep_job.run = forget_run;
-    l->sweep_job.done = forget_done;
-    store_do(l->o.store, &l->sweep_job);
-}
-
-static enum sql_result look_run(struct store_job *j, struct sql *db)
-{
-    struct ledger *l = container_of(j, struct ledger, sweep_job);
-    return rows_count(db, &l->sweep_excess, &l->sweep_deleted);
-}
-
-static void look_done(struct store_job *j)
-{
-    struct ledger *l = container_of(j, struct ledger, sweep_job);
-    int64_t oldest_ms = l->sweep_deleted;
-    l->sweep_busy = false;
-    l->sweep_excess -= (int64_t)l->o.runs_max;
-    l->sweep_before_ms = loop_wall_ms(l->o.loop) - (int64_t)l->o.keep_ms;
-    if (j->result == SQL_OK && !l->stopping && oldest_ms > 0 &&
-        (l->sweep_excess > 0 || oldest_ms < l->sweep_before_ms))
-        forget_start(l);
-}
-
-static void sweep_due(struct timer *t)
-{
-    struct ledger *l = container_of(t, struct ledger, sweep);
-    timer_arm(l->o.loop, &l->sweep, SWEEP_MS);
-    if (l->sweep_busy)
-        return;
-    l->sweep_busy = true;
-    l->sweep_job.loop = l->o.loop;
-    l->sweep_job.reads = true;
-    l->sweep_job.run = look_run;
-    l->sweep_job.done = look_done;
-    store_do(l->o.store, &l->sweep_job);
-}
-
 /* ---- birth and end ---- */
 
 struct ledger *ledger_create(const struct ledger_options *o)
@@ -372,7 +303,12 @@ struct ledger *ledger_create(const struct ledger_options *o)
     list_init(&l->running);
     timer_init(&l->retry, retry_now);
     timer_init(&l->leases, leases_due);
-    timer_init(&l->sweep, sweep_due);
+    forgetter_init(&l->forgetter, &(struct forgetter_options){.store = o->store,
+                                                              .loop = o->loop,
+                                                              .keep_ms = o->keep_ms,
+                                                              .rows_max = o->runs_max,
+                                                              .look = rows_count,
+                                                              .forget = rows_forget});
     if (!query_texts_make(&l->texts))
         ledger_destroy(&l);
     return l;
@@ -382,7 +318,7 @@ void ledger_start(struct ledger *l)
 {
     l->lease_next = 1; // those that ran out while nobody looked
     leases_arm(l);
-    timer_arm(l->o.loop, &l->sweep, SWEEP_MS);
+    forgetter_start(&l->forgetter);
 }
 
 static void wake_up(struct ledger *l)
@@ -395,7 +331,7 @@ static void stop_asked(struct mail *m, struct loop *loop)
     struct ledger *l = container_of(m, struct ledger, stop_mail);
     (void)loop;
     l->stopping = true;
-    timer_cancel(&l->sweep);
+    forgetter_stop(&l->forgetter);
     timer_cancel(&l->leases);
     timer_cancel(&l->retry);
     batch_start(l);
@@ -424,7 +360,7 @@ void ledger_destroy(struct ledger **lp)
     list_each_safe(it, &l->queue) run_change_free(container_of(it, struct run_change, link));
     timer_cancel(&l->retry);
     timer_cancel(&l->leases);
-    timer_cancel(&l->sweep);
+    forgetter_stop(&l->forgetter);
     query_texts_drop(&l->texts);
     free(l);
 }
@@ -437,5 +373,5 @@ void ledger_read_stats(const struct ledger *l, struct ledger_stats *ret)
                                  .dropped = get(&l->dropped),
                                  .waiting = get(&l->waiting),
                                  .lost_leases = get(&l->lost_leases),
-                                 .forgotten = get(&l->forgotten)};
+                                 .forgotten = forgetter_count(&l->forgetter)};
 }

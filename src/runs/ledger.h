@@ -54,6 +54,7 @@ struct run_filter {
     struct str tenant;
     int64_t from_ms, to_ms; // from <= begin < to
     struct str agent_id, task_id, method, q;
+    struct str agent;                  // id or name
     struct str kinds[RUN_CHOICES_MAX]; // the second and third are constants
     size_t kind_count;                 // 0: any
     enum run_state states[RUN_CHOICES_MAX];
@@ -62,7 +63,16 @@ struct run_filter {
 /* Everything of a tenant. */
 void run_filter_init(struct run_filter *f, struct str tenant);
 
-enum run_sort { SORT_NEWEST, SORT_OLDEST, SORT_LONGEST, SORT_SHORTEST, RUN_SORT_COUNT };
+/* Newest and oldest by their begin. */
+enum run_sort {
+    SORT_NEWEST,
+    SORT_OLDEST,
+    SORT_MADE_LAST,
+    SORT_MADE_FIRST,
+    SORT_LONGEST,
+    SORT_SHORTEST,
+    RUN_SORT_COUNT
+};
 
 struct run_stats {
     int64_t total, completed, failed, running;
@@ -75,7 +85,7 @@ enum {
     WANT_STATS = 2,
     WANT_DAYS = 4,
     WANT_AGENTS = 8,
-    WANT_ONE = 16, // of filter.q as the id: the run with steps and attempts
+    WANT_ONE = 16, // of filter.q as the id: an attempt of the run with steps, and all attempts
     WANT_KEPT = 32 // the last task events, newest first
 };
 
@@ -87,6 +97,7 @@ struct run_query {
     enum run_sort sort;
     uint32_t limit;
     uint64_t offset;
+    int64_t attempt;             // for WANT_ONE; 0: the newest
     int64_t day_first, day_last; // for WANT_DAYS: each of them is there
     /* Each row; on the store's thread. NULL: run_put(). */
     void (*put)(struct json_writer *w, const struct run *r);
@@ -101,11 +112,16 @@ struct run_query {
     struct buf days;   // {"date":..,"total":..,"completed":..,"failed":..}, by commas
     struct buf agents; // {"agent_id":..,"agent_name":..,"total":..}, by commas
     struct run_stats stats;
-    char at[6 * RUN_NAME_MAX + 512];
+    char at[7 * RUN_NAME_MAX + 512];
 };
 /* q: zeroed but for what is asked. done() is called once, never inside. */
 void run_query(struct ledger *l, struct loop *loop, struct run_query *q);
 void run_query_fini(struct run_query *q);
+
+/* An array of what is written already: rows, days or agents of an answer. */
+void run_put_elements(struct json_writer *w, const struct buf *elements);
+/* The days that the figures are about: those of the filter's range, or the last ones of it. */
+void run_query_days(struct run_query *q, int64_t days, int64_t now_ms);
 
 /* Completed of those that are over; false: none is. */
 bool run_stats_rate(const struct run_stats *s, double *ret);

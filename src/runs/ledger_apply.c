@@ -262,11 +262,14 @@ static enum sql_result attempt_again(struct doing *k, enum run_state state)
     if (run_is_open(old->state))
         end_times(old, &(struct run_said){.completed_at = RUN_UNSAID, .duration_ms = RUN_UNSAID},
                   c->now_ms);
+    old->former_status = str_from(run_state_name(old->state));
     old->state = RUN_SUPERSEDED;
     old->newest = false;
     old->lease_until = 0;
     old->updated_at = c->now_ms;
     enum sql_result e = row_update(k->db, old);
+    if (e == SQL_OK && r.attempt > RUN_ATTEMPTS_MAX)
+        e = attempts_forget(k->db, r.tenant, r.id, r.attempt - RUN_ATTEMPTS_MAX);
     if (e != SQL_OK)
         return e;
     begin(&r, state, &c->said, c->now_ms);

@@ -6,6 +6,7 @@
 #ifndef RUNS_LEDGER_PRIV_H
 #define RUNS_LEDGER_PRIV_H
 
+#include "runs/forget.h"
 #include "runs/ledger.h"
 
 enum {
@@ -42,12 +43,7 @@ struct ledger {
     uint32_t retry_ms;   // 0: the last job was good
     struct timer retry;  // after a failure
     struct timer leases; // the next that runs out
-    struct timer sweep;  // of what is too old
-    bool sweep_busy;
-    struct store_job sweep_job;
-    int64_t sweep_before_ms; // 0: only because they are too many
-    int64_t sweep_excess;
-    int64_t sweep_deleted;
+    struct forgetter forgetter;
     int64_t lease_next;       // wall clock; 0: none
     int64_t job_lease_next;   // as the job found it
     struct numbering numbers; // the writer's thread
@@ -55,7 +51,7 @@ struct ledger {
     void (*stopped)(struct ledger *l);
     void *stopped_ctx;
     _Atomic uint64_t waiting, waiting_bytes;
-    _Atomic uint64_t events, changes, ignored, dropped, lost_leases, forgotten;
+    _Atomic uint64_t events, changes, ignored, dropped, lost_leases;
     atomic_bool complained; // of dropped ones
 };
 
@@ -96,8 +92,12 @@ enum sql_result step_write(struct sql *db, int64_t run, const struct run_step *s
                            bool *ret_full);
 enum sql_result steps_each(struct sql *db, int64_t run, sql_row_fn *row, void *ctx);
 void step_from_values(struct run_step *s, const struct sql_value *v);
-enum sql_result attempts_each(struct sql *db, struct str tenant, struct str id, sql_row_fn *row,
-                              void *ctx);
+/* seqs of a run's attempts, the newest first, at most RUN_ATTEMPTS_MAX. */
+enum sql_result attempts_find(struct sql *db, struct str tenant, struct str id, int64_t *ret,
+                              size_t *ret_count);
+enum sql_result attempt_read(struct sql *db, int64_t seq, sql_row_fn *row, void *ctx);
+/* Those up to this one, with their steps. */
+enum sql_result attempts_forget(struct sql *db, struct str tenant, struct str id, int64_t last);
 
 enum sql_result kept_write(struct sql *db, int64_t seq, const struct run_change *c);
 enum sql_result kept_each(struct sql *db, struct str tenant, sql_row_fn *row, void *ctx);

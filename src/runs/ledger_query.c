@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { TEXT_MAX = 2048, BODY_MAX = 64 << 20, DAYS_MAX_BYTES = 1 << 20, PARAMS_MAX = 24 };
+enum { TEXT_MAX = 2048, BODY_MAX = 96 << 20, DAYS_MAX_BYTES = 1 << 20, PARAMS_MAX = 24 };
 
 #define FINISHED_BADLY "('failed', 'timeout', 'lost')"
 #define COUNTS                                                                                     \
@@ -21,35 +21,57 @@ enum { TEXT_MAX = 2048, BODY_MAX = 64 << 20, DAYS_MAX_BYTES = 1 << 20, PARAMS_MA
 static const char *const orders[RUN_SORT_COUNT] = {
     [SORT_NEWEST] = "run_at DESC, seq DESC LIMIT ? OFFSET ?",
     [SORT_OLDEST] = "run_at, seq LIMIT ? OFFSET ?",
+    [SORT_MADE_LAST] = "created_at DESC, seq DESC LIMIT ? OFFSET ?",
+    [SORT_MADE_FIRST] = "created_at, seq LIMIT ? OFFSET ?",
     [SORT_LONGEST] = "duration_ms DESC, seq DESC LIMIT ? OFFSET ?",
     [SORT_SHORTEST] = "duration_ms, seq LIMIT ? OFFSET ?",
 };
 
 /* ---- texts ---- */
 
-static bool where_add(struct buf *b, unsigned set)
+/* by_begin: the range of begins is walked; else it must not look like one, or no database would
+ * walk the rows in another order. */
+static bool where_add(struct buf *b, unsigned set, bool by_begin)
 {
-    bool ok = buf_add(b, STR(" FROM recado_runs WHERE tenant = ? AND newest = 1 AND run_at >= ? "
-                             "AND run_at < ?"));
+    bool ok = buf_add(b, STR(" FROM recado_runs WHERE tenant = ? AND newest = 1")) &&
+              buf_add(b, by_begin ? STR(" AND run_at >= ? AND run_at < ?")
+                                  : STR(" AND run_at + 0 >= ? AND run_at + 0 < ?"));
     if (set & WHERE_AGENT)
         ok = ok && buf_add(b, STR(" AND agent_id = ?"));
     if (set & WHERE_STATE)
         ok = ok && buf_add(b, STR(" AND status IN (?, ?, ?)"));
     if (set & WHERE_TASK)
         ok = ok && buf_add(b, STR(" AND task_id = ?"));
-    return ok && buf_add(b, STR(" AND (? = '' OR method = ?) AND (? = '' OR kind IN (?, ?, ?)) "
-                                "AND (? = '' OR search LIKE ? ESCAPE '!')"));
+    return ok && buf_add(b, STR(" AND (? = '' OR agent_id = ? OR agent_name = ?) AND (? = '' OR "
+                                "method = ?) AND (? = '' OR kind IN (?, ?, ?)) AND (? = '' OR "
+                                "search LIKE ? ESCAPE '!')"));
+}
+
+static char *text_end(struct buf *b, bool ok)
+{
+    char *text = ok ? str_dup(buf_str(b)) : NULL;
+    buf_fini(b);
+    return text;
+}
+
+static char *list_make(unsigned set, enum run_sort sort)
+{
+    struct buf b;
+    bool few = (set & (WHERE_AGENT | WHERE_TASK)) != 0; // they are sorted, whatever the order
+    bool by_begin = few || (sort != SORT_MADE_LAST && sort != SORT_MADE_FIRST);
+    buf_init(&b, TEXT_MAX);
+    return text_end(&b, buf_add(&b, STR("SELECT ")) && buf_add(&b, str_from(run_columns_list)) &&
+                            where_add(&b, set, by_begin) && buf_add(&b, STR(" ORDER BY ")) &&
+                            buf_add(&b, str_from(orders[sort])));
 }
 
 static char *text_make(const char *columns, unsigned set, const char *rest, const char *more)
 {
     struct buf b;
     buf_init(&b, TEXT_MAX);
-    bool ok = buf_add(&b, STR("SELECT ")) && buf_add(&b, str_from(columns)) && where_add(&b, set) &&
-              buf_add(&b, str_from(rest)) && buf_add(&b, str_from(more));
-    char *text = ok ? str_dup(buf_str(&b)) : NULL;
-    buf_fini(&b);
-    return text;
+    return text_end(&b, buf_add(&b, STR("SELECT ")) && buf_add(&b, str_from(columns)) &&
+                            where_add(&b, set, true) && buf_add(&b, str_from(rest)) &&
+                            buf_add(&b, str_from(more)));
 }
 
 /* Durations are whatever somebody said: their sum is no whole number, because that can overflow,
@@ -59,7 +81,7 @@ bool query_texts_make(struct query_texts *t)
     bool ok = true;
     for (unsigned set = 0; set < WHERE_SETS; set++) {
         for (unsigned s = 0; s < RUN_SORT_COUNT; s++) {
-            t->list[set][s] = text_make(run_columns_list, set, " ORDER BY ", orders[s]);
+            t->list[set][s] = list_make(set, s);
             ok = ok && t->list[set][s] != NULL;
         }
         t->stats[set] = text_make(COUNTS ", COUNT(CASE WHEN status IN ('queued', 'running') THEN 1 "
@@ -142,6 +164,8 @@ static size_t bind(const struct run_filter *f, struct str like, struct sql_value
         v[n++] = sql_text(str_from(run_state_name(state_at(f, i))));
     if (f->task_id.n > 0)
         v[n++] = sql_text(f->task_id);
+    for (int i = 0; i < 3; i++)
+        v[n++] = sql_text(f->agent);
     v[n++] = sql_text(f->method);
     v[n++] = sql_text(f->method);
     v[n++] = sql_text(kind_at(f, 0));
@@ -264,8 +288,9 @@ static bool kept_row(void *ctx, const struct sql_value *v, size_t count)
 
 struct one {
     struct json_writer w;
-    struct run_query *query;
-    int64_t seq;
+    int64_t attempt; // that is wanted; 0: the first row
+    bool whole;      // what is long is there, too
+    bool found;
 };
 
 static bool step_row(void *ctx, const struct sql_value *v, size_t count)
@@ -274,6 +299,8 @@ static bool step_row(void *ctx, const struct sql_value *v, size_t count)
     struct run_step s;
     (void)count;
     step_from_values(&s, v);
+    if (!o->whole && s.detail.n > RUN_SHORT_DETAIL_MAX)
+        s.detail = STR("");
     run_put_step(&o->w, &s);
     return true;
 }
@@ -284,41 +311,51 @@ static bool attempt_row(void *ctx, const struct sql_value *v, size_t count)
     struct run r;
     (void)count;
     run_from_values(&r, v);
-    json_open_object(&o->w);
-    run_put_members(&o->w, &r, false);
-    json_close_object(&o->w);
-    return true;
-}
-
-static bool newest_row(void *ctx, const struct sql_value *v, size_t count)
-{
-    struct one *o = ctx;
-    struct run r;
-    (void)count;
-    run_from_values(&r, v);
-    if (!r.newest)
-        return true;
-    o->query->found = true;
-    o->seq = r.seq;
+    o->found = o->attempt == 0 || o->attempt == r.attempt;
+    if (!o->found)
+        return false;
+    if (!o->whole && r.input.n > RUN_LIST_JSON_MAX)
+        r.input = STR("");
+    if (!o->whole && r.result.n > RUN_LIST_JSON_MAX)
+        r.result = STR("");
     run_put_members(&o->w, &r, true);
     return false;
 }
 
+/* Members of an object that is open: the attempt, where it is the one that is wanted. */
+static enum sql_result put_attempt(struct one *o, struct sql *db, int64_t seq)
+{
+    o->found = false;
+    enum sql_result r = attempt_read(db, seq, attempt_row, o);
+    if (r != SQL_OK || !o->found)
+        return r;
+    json_open_array(json_key(&o->w, STR("steps")));
+    r = steps_each(db, seq, step_row, o);
+    json_close_array(&o->w);
+    return r;
+}
+
 static enum sql_result read_one(struct run_query *q, struct sql *db)
 {
-    struct one o = {.query = q};
-    const struct run_filter *f = &q->filter;
+    struct one o = {.attempt = q->attempt, .whole = true};
+    int64_t seqs[RUN_ATTEMPTS_MAX];
+    size_t count;
     json_writer_init(&o.w, &q->rows);
     json_open_object(&o.w);
-    enum sql_result r = attempts_each(db, f->tenant, f->q, newest_row, &o);
+    enum sql_result r = attempts_find(db, q->filter.tenant, q->filter.q, seqs, &count);
+    for (size_t i = 0; r == SQL_OK && !q->found && i < count; i++) {
+        r = put_attempt(&o, db, seqs[i]);
+        q->found = o.found;
+    }
     if (r != SQL_OK || !q->found)
         return r;
-    json_open_array(json_key(&o.w, STR("steps")));
-    r = steps_each(db, o.seq, step_row, &o);
-    json_close_array(&o.w);
+    o = (struct one){.w = o.w};
     json_open_array(json_key(&o.w, STR("attempts")));
-    if (r == SQL_OK)
-        r = attempts_each(db, f->tenant, f->q, attempt_row, &o);
+    for (size_t i = 0; r == SQL_OK && i < count; i++) {
+        json_open_object(&o.w);
+        r = put_attempt(&o, db, seqs[i]);
+        json_close_object(&o.w);
+    }
     json_close_array(&o.w);
     json_close_object(&o.w);
     return r == SQL_OK && !json_done(&o.w) ? SQL_FAILED : r;
@@ -389,8 +426,8 @@ static struct str copy(char **at, const char *end, struct str s)
 void run_query(struct ledger *l, struct loop *loop, struct run_query *q)
 {
     struct run_filter *f = &q->filter;
-    struct str *const texts[] = {&f->tenant, &f->agent_id, &f->task_id,
-                                 &f->method, &f->q,        &f->kinds[0]};
+    struct str *const texts[] = {&f->tenant, &f->agent_id, &f->task_id, &f->method,
+                                 &f->q,      &f->kinds[0], &f->agent};
     char *at = q->at;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         *texts[i] = copy(&at, q->at + sizeof(q->at), *texts[i]);
@@ -408,6 +445,21 @@ void run_query_fini(struct run_query *q)
     buf_fini(&q->rows);
     buf_fini(&q->days);
     buf_fini(&q->agents);
+}
+
+void run_put_elements(struct json_writer *w, const struct buf *elements)
+{
+    json_open_array(w);
+    if (elements->len > 0)
+        json_put_raw(w, buf_str(elements));
+    json_close_array(w);
+}
+
+void run_query_days(struct run_query *q, int64_t days, int64_t now_ms)
+{
+    const struct run_filter *f = &q->filter;
+    q->day_last = f->to_ms == INT64_MAX ? date_day(now_ms) : date_day(f->to_ms - 1);
+    q->day_first = f->from_ms == 0 ? q->day_last - days + 1 : date_day(f->from_ms);
 }
 
 bool run_stats_rate(const struct run_stats *s, double *ret)

@@ -7,12 +7,13 @@
 #include "base/date.h"
 #include "runs/ledger_priv.h"
 
-enum { COLUMN_COUNT = 31, ROW_TEXT_MAX = 2 << 20 };
+enum { COLUMN_COUNT = 32, ROW_TEXT_MAX = 2 << 20 };
 
 #define COLUMNS                                                                                    \
     "seq, tenant, id, attempt, newest, status, match_key, kind, name, agent_id, agent_name, "      \
     "task_id, parent_id, method, severity, error, metadata, tokens_in, tokens_out, started_at, "   \
-    "completed_at, duration_ms, lease_until, lease_ms, created_at, updated_at, run_at, run_day"
+    "completed_at, duration_ms, lease_until, lease_ms, created_at, updated_at, run_at, run_day, "  \
+    "former_status"
 #define SELECT_ALL "SELECT " COLUMNS ", input, result FROM recado_runs "
 
 const char run_columns_list[] = COLUMNS ", CASE WHEN LENGTH(input) > 16384 THEN '' ELSE input END,"
@@ -51,8 +52,9 @@ void run_from_values(struct run *r, const struct sql_value *v)
                                 &r->lease_ms,     &r->created_at,  &r->updated_at};
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
         *figures[i] = v[17 + i].i;
-    r->input = v[28].s;
-    r->result = v[29].s;
+    r->former_status = v[28].s;
+    r->input = v[29].s;
+    r->result = v[30].s;
 }
 
 static size_t run_to_values(const struct run *r, struct buf *search,
@@ -74,6 +76,7 @@ static size_t run_to_values(const struct run *r, struct buf *search,
         v[n++] = sql_text(texts[i]);
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
         v[n++] = sql_int(figures[i]);
+    v[n++] = sql_text(r->former_status);
     v[n++] = sql_text(r->input);
     v[n++] = sql_text(r->result);
     search_text(search, r);
@@ -120,7 +123,7 @@ static bool keep_row(void *ctx, const struct sql_value *v, size_t count)
     struct str *const texts[] = {&r->tenant,    &r->id,       &r->match,      &r->kind,
                                  &r->name,      &r->agent_id, &r->agent_name, &r->task_id,
                                  &r->parent_id, &r->method,   &r->severity,   &r->error,
-                                 &r->metadata,  &r->input,    &r->result};
+                                 &r->metadata,  &r->input,    &r->result,     &r->former_status};
     size_t bytes = 0;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         bytes += texts[i]->n;
@@ -164,14 +167,6 @@ enum sql_result row_by_seq(struct sql *db, int64_t seq, struct run_row *ret)
     return find(db, SELECT_ALL "WHERE seq = ?", v, 1, ret);
 }
 
-enum sql_result attempts_each(struct sql *db, struct str tenant, struct str id, sql_row_fn *row,
-                              void *ctx)
-{
-    const struct sql_value v[] = {sql_text(tenant), sql_text(id)};
-    return sql_run(db, SELECT_ALL "WHERE tenant = ? AND id = ? ORDER BY attempt DESC LIMIT 100", v,
-                   2, row, ctx);
-}
-
 /* ---- writing ---- */
 
 enum sql_result row_insert(struct sql *db, const struct run *r)
@@ -185,8 +180,9 @@ enum sql_result row_insert(struct sql *db, const struct run *r)
         "INSERT INTO recado_runs (tenant, id, attempt, newest, status, match_key, kind, name, "
         "agent_id, agent_name, task_id, parent_id, method, severity, error, metadata, tokens_in, "
         "tokens_out, started_at, completed_at, duration_ms, lease_until, lease_ms, created_at, "
-        "updated_at, run_at, run_day, input, result, search, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
-        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "updated_at, run_at, run_day, former_status, input, result, search, seq) VALUES (?, ?, ?, "
+        "?, ?, ?, ?, ?, "
+        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         v, n, NULL, NULL);
     buf_fini(&search);
     return result;
@@ -204,7 +200,8 @@ enum sql_result row_update(struct sql *db, const struct run *r)
         "match_key = ?, kind = ?, name = ?, agent_id = ?, agent_name = ?, task_id = ?, "
         "parent_id = ?, method = ?, severity = ?, error = ?, metadata = ?, tokens_in = ?, "
         "tokens_out = ?, started_at = ?, completed_at = ?, duration_ms = ?, lease_until = ?, "
-        "lease_ms = ?, created_at = ?, updated_at = ?, run_at = ?, run_day = ?, input = ?, "
+        "lease_ms = ?, created_at = ?, updated_at = ?, run_at = ?, run_day = ?, former_status = ?, "
+        "input = ?, "
         "result = ?, search = ? WHERE seq = ?",
         v, n, NULL, NULL);
     buf_fini(&search);
@@ -233,7 +230,7 @@ enum sql_result rows_load(struct numbering *n, struct sql *db)
     return r;
 }
 
-/* ---- leases ---- */
+/* ---- attempts ---- */
 
 struct seqs {
     int64_t *at;
@@ -247,6 +244,40 @@ static bool add_seq(void *ctx, const struct sql_value *v, size_t count)
     s->at[s->count++] = v[0].i;
     return s->count < s->max;
 }
+
+enum sql_result attempts_find(struct sql *db, struct str tenant, struct str id, int64_t *ret,
+                              size_t *ret_count)
+{
+    struct seqs s = {ret, 0, RUN_ATTEMPTS_MAX};
+    const struct sql_value v[] = {sql_text(tenant), sql_text(id), sql_int(RUN_ATTEMPTS_MAX)};
+    enum sql_result r = sql_run(db,
+                                "SELECT seq FROM recado_runs WHERE tenant = ? AND id = ? ORDER BY "
+                                "attempt DESC LIMIT ?",
+                                v, 3, add_seq, &s);
+    *ret_count = s.count;
+    return r;
+}
+
+enum sql_result attempt_read(struct sql *db, int64_t seq, sql_row_fn *row, void *ctx)
+{
+    const struct sql_value v[] = {sql_int(seq)};
+    return sql_run(db, SELECT_ALL "WHERE seq = ?", v, 1, row, ctx);
+}
+
+enum sql_result attempts_forget(struct sql *db, struct str tenant, struct str id, int64_t last)
+{
+    const struct sql_value v[] = {sql_text(tenant), sql_text(id), sql_int(last)};
+    enum sql_result r = sql_run(db,
+                                "DELETE FROM recado_run_steps WHERE run IN (SELECT seq FROM "
+                                "recado_runs WHERE tenant = ? AND id = ? AND attempt <= ?)",
+                                v, 3, NULL, NULL);
+    if (r != SQL_OK)
+        return r;
+    return sql_run(db, "DELETE FROM recado_runs WHERE tenant = ? AND id = ? AND attempt <= ?", v, 3,
+                   NULL, NULL);
+}
+
+/* ---- leases ---- */
 
 enum sql_result rows_late(struct sql *db, int64_t now_ms, int64_t *ret, size_t max,
                           size_t *ret_count)

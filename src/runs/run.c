@@ -115,6 +115,8 @@ void run_put_members(struct json_writer *w, const struct run *r, bool whole)
     put_names(w, r);
     json_put_string(json_key(w, STR("status")), str_from(run_state_name(r->state)));
     json_put_i64(json_key(w, STR("attempt")), r->attempt);
+    if (r->state == RUN_SUPERSEDED)
+        run_put_text(json_key(w, STR("former_status")), r->former_status);
     run_put_text(json_key(w, STR("severity")), r->severity);
     if (whole) {
         run_put_json(json_key(w, STR("input")), r->input);

@@ -32,6 +32,8 @@ enum {
     RUN_ERROR_MAX = 16 << 10,       // of the text of an error
     RUN_DETAIL_MAX = 16 << 10,      // of a step
     RUN_STEPS_MAX = 1000,           // of one attempt
+    RUN_ATTEMPTS_MAX = 20,          // of a run; the oldest go
+    RUN_SHORT_DETAIL_MAX = 1 << 10, // longer ones of steps are left out of an attempt among others
     RUN_LIST_JSON_MAX = 16 << 10,   // longer input and result are left out of lists
     RUN_LEASE_MAX_MS = 7 * 86400000 // a week
 };
@@ -44,6 +46,7 @@ struct run {
     enum run_state state;
     struct str tenant, id, match, kind, name, agent_id, agent_name, task_id, parent_id, method;
     struct str severity, error;
+    struct str former_status;           // of a superseded one: what it was; "": not known
     struct str input, result, metadata; // JSON texts; "": none
     int64_t tokens_in, tokens_out;
     int64_t started_at, completed_at, duration_ms;

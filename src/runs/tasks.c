@@ -5,6 +5,7 @@
  *   K1. a row is seen and changed within its tenant alone.
  *   K2. each change is told once, after it is committed, with the whole task as it was then.
  *   K3. the number of a task that is gone is not given again.
+ *   K4. recado_task_counts has as many as there are of a tenant in recado_tasks.
  */
 #include "runs/tasks_priv.h"
 
@@ -13,12 +14,13 @@
 
 #include <stdlib.h>
 
-struct tasks *tasks_create(const struct desk_options *o)
+struct tasks *tasks_create(const struct tasks_options *o)
 {
     struct tasks *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return NULL;
-    t->desk = desk_create(o);
+    t->tasks_max = o->tasks_max;
+    t->desk = desk_create(&o->desk);
     if (t->desk == NULL)
         tasks_destroy(&t);
     return t;
@@ -132,6 +134,34 @@ static struct sql_value completed_first(const struct form_value *completed_at,
     return (struct sql_value){.type = SQL_NULL};
 }
 
+/* ---- how many there are ---- */
+
+/* Otherwise the ask has been told DESK_FULL. */
+static enum sql_result task_fits(struct task_ask *a, struct sql *db)
+{
+    int64_t count = 0;
+    const struct sql_value tenant = sql_text(a->ask.tenant);
+    enum sql_result r = desk_number(db, "SELECT tasks FROM recado_task_counts WHERE tenant = ?",
+                                    &tenant, 1, &count);
+    if (r == SQL_OK && count >= a->tasks->tasks_max)
+        desk_ask_say(&a->ask, DESK_FULL,
+                     "%lld tasks are there, and by tasks.max there may be no more",
+                     (long long)count);
+    return r;
+}
+
+static enum sql_result task_count_change(struct task_ask *a, struct sql *db, int64_t by)
+{
+    const struct sql_value params[] = {sql_int(by), sql_text(a->ask.tenant)};
+    enum sql_result r =
+        sql_run(db, "UPDATE recado_task_counts SET tasks = tasks + ? WHERE tenant = ?", params, 2,
+                NULL, NULL);
+    if (r == SQL_OK && sql_changes(db) == 0)
+        r = sql_run(db, "INSERT INTO recado_task_counts (tasks, tenant) VALUES (?, ?)", params, 2,
+                    NULL, NULL);
+    return r;
+}
+
 /* ---- tasks ---- */
 
 static enum sql_result task_answer(struct task_ask *a, struct sql *db, int64_t id)
@@ -143,17 +173,12 @@ static enum sql_result task_answer(struct task_ask *a, struct sql *db, int64_t i
     return r == SQL_OK ? task_tell(a, db, id, false) : r;
 }
 
-static enum sql_result task_add_run(struct desk_ask *ask, struct sql *db)
+static enum sql_result task_insert(struct task_ask *a, struct sql *db)
 {
-    struct task_ask *a = container_of(ask, struct task_ask, ask);
     const struct form_value *v = a->values;
     const struct sql_value none = {.type = SQL_NULL};
-    enum sql_result r = desk_id_next(&a->tasks->task_ids, db,
-                                     "SELECT max(id) FROM (SELECT id FROM recado_tasks UNION ALL"
-                                     " SELECT id FROM recado_tasks_gone) AS ids",
-                                     &a->id);
-    struct sql_value params[] = {
-        sql_text(ask->tenant),
+    const struct sql_value params[] = {
+        sql_text(a->ask.tenant),
         sql_int(a->id),
         param_of(&task_fields[TASK_USER], &v[TASK_USER], sql_int(1)),
         param_of(&task_fields[TASK_TITLE], &v[TASK_TITLE], none),
@@ -169,13 +194,28 @@ static enum sql_result task_add_run(struct desk_ask *ask, struct sql *db)
         param_of(&task_fields[TASK_ACTUAL_HOURS], &v[TASK_ACTUAL_HOURS], none),
         param_of(&task_fields[TASK_DUE], &v[TASK_DUE], none),
     };
+    return sql_run(db,
+                   "INSERT INTO recado_tasks (tenant, id, user_id, title, description, status,"
+                   " priority, created_at, updated_at, completed_at, project_id,"
+                   " assigned_user_id, estimated_hours, actual_hours, due_at)"
+                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   params, sizeof(params) / sizeof(params[0]), NULL, NULL);
+}
+
+static enum sql_result task_add_run(struct desk_ask *ask, struct sql *db)
+{
+    struct task_ask *a = container_of(ask, struct task_ask, ask);
+    enum sql_result r = task_fits(a, db);
+    if (r != SQL_OK || ask->state == DESK_FULL)
+        return r;
+    r = desk_id_next(&a->tasks->task_ids, db,
+                     "SELECT max(id) FROM (SELECT id FROM recado_tasks UNION ALL"
+                     " SELECT id FROM recado_tasks_gone) AS ids",
+                     &a->id);
     if (r == SQL_OK)
-        r = sql_run(db,
-                    "INSERT INTO recado_tasks (tenant, id, user_id, title, description, status,"
-                    " priority, created_at, updated_at, completed_at, project_id,"
-                    " assigned_user_id, estimated_hours, actual_hours, due_at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    params, sizeof(params) / sizeof(params[0]), NULL, NULL);
+        r = task_insert(a, db);
+    if (r == SQL_OK)
+        r = task_count_change(a, db, 1);
     ask->state = DESK_MADE;
     return r == SQL_OK ? task_answer(a, db, a->id) : r;
 }
@@ -220,6 +260,8 @@ static enum sql_result task_forget(struct task_ask *a, struct sql *db)
     if (r == SQL_OK)
         r = sql_run(db, "DELETE FROM recado_tasks WHERE tenant = ? AND id = ?", params, 2, NULL,
                     NULL);
+    if (r == SQL_OK)
+        r = task_count_change(a, db, -1);
     if (r == SQL_OK)
         r = sql_run(db, "DELETE FROM recado_tasks_gone WHERE id < ?", &params[1], 1, NULL, NULL);
     if (r == SQL_OK)

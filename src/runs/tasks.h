@@ -13,7 +13,11 @@
 #include "runs/desk.h"
 
 struct tasks;
-struct tasks *tasks_create(const struct desk_options *o);
+struct tasks_options {
+    struct desk_options desk;
+    uint32_t tasks_max; // of a tenant
+};
+struct tasks *tasks_create(const struct tasks_options *o);
 void tasks_destroy(struct tasks **tp);
 
 enum { TASKS_LIST_MAX = 500, TASKS_Q_MAX = 500, SUBTASKS_MAX = 500, TASK_EVENT_MAX = 4 << 20 };

@@ -41,6 +41,7 @@ extern const struct form_field task_fields[TASK_FIELDS], subtask_fields[SUB_FIEL
 
 struct tasks {
     struct desk *desk;
+    uint32_t tasks_max;
     struct desk_ids task_ids, subtask_ids; // of the store's writer
 };
 

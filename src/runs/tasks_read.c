@@ -154,20 +154,13 @@ static struct str pattern_of(struct str q, char *at)
     " OR lower(description) LIKE lower(?) ESCAPE '!')"
 enum { FILTER_PARAMS = 8 };
 
-static bool take_count(void *ctx, const struct sql_value *row, size_t count)
-{
-    (void)count;
-    *(int64_t *)ctx = row[0].i;
-    return false;
-}
-
 enum sql_result tasks_list_write(struct desk_ask *ask, struct sql *db)
 {
     struct task_ask *a = container_of(ask, struct task_ask, ask);
     const struct tasks_filter *f = &a->filter;
     char at[2 * TASKS_Q_MAX + 2];
     struct sql_value pattern = sql_text(pattern_of(f->q, at));
-    struct sql_value params[FILTER_PARAMS + 2] = {
+    const struct sql_value params[FILTER_PARAMS + 2] = {
         sql_text(ask->tenant),
         sql_text(f->status),
         sql_text(f->status),
@@ -180,22 +173,16 @@ enum sql_result tasks_list_write(struct desk_ask *ask, struct sql *db)
         sql_int((int64_t)f->offset),
     };
     struct json_writer w;
-    int64_t total = 0;
-    json_writer_init(&w, &ask->body);
-    json_open_object(&w);
-    json_open_array(json_key(&w, STR("tasks")));
-    enum sql_result r =
-        sql_run(db, "SELECT " TASK_COLUMNS TASK_FILTER " ORDER BY id DESC LIMIT ? OFFSET ?", params,
-                FILTER_PARAMS + 2, put_task, &(struct writing){&w, 0, 0});
-    if (r == SQL_OK)
-        r = sql_run(db, "SELECT count(*)" TASK_FILTER, params, FILTER_PARAMS, take_count, &total);
-    json_close_array(&w);
-    json_put_i64(json_key(&w, STR("total")), total);
-    json_close_object(&w);
-    if (r != SQL_OK)
-        return r;
-    return json_done(&w) ? SQL_OK
-                         : desk_ask_say(ask, DESK_TOO_BIG, "the list is too long: ask for less");
+    return desk_ask_page(ask, db,
+                         &(struct desk_page){.key = "tasks",
+                                             .rows = "SELECT " TASK_COLUMNS TASK_FILTER
+                                                     " ORDER BY id DESC LIMIT ? OFFSET ?",
+                                             .count = "SELECT count(*)" TASK_FILTER,
+                                             .params = params,
+                                             .count_params = FILTER_PARAMS,
+                                             .put = put_task,
+                                             .ctx = &(struct writing){.w = &w},
+                                             .w = &w});
 }
 
 /* ---- what is told ---- */

@@ -232,5 +232,25 @@ const struct migration migrations[] = {
              /* The messages that are being written. */
              "CREATE TABLE IF NOT EXISTS recado_answers ("
              " id BIGINT NOT NULL PRIMARY KEY){suffix}"},
+    {"attempts",
+     /* What a run was before another attempt took its place; and runs by the time they were made.
+      */
+     "{column recado_runs former_status VARCHAR(32) NOT NULL DEFAULT ''}"
+     "{index recado_runs_created recado_runs tenant, created_at, seq}"},
+    {"approvals that are over",
+     /* Since when one is not pending; 0: it is. */
+     "{column recado_approvals settled_at BIGINT NOT NULL DEFAULT 0}"
+     "UPDATE recado_approvals SET settled_at = COALESCE(decided_at, expires_at, requested_at)"
+     " WHERE status <> 'pending' AND settled_at = 0;"
+     "{index recado_approvals_settled recado_approvals settled_at, seq}"
+     "{index recado_approvals_newest recado_approvals tenant, seq}"},
+    {"task counts",
+     /* As many as there are of a tenant, in the same transactions. */
+     "CREATE TABLE IF NOT EXISTS recado_task_counts ("
+     " tenant {key} NOT NULL PRIMARY KEY,"
+     " tasks BIGINT NOT NULL){suffix};"
+     "DELETE FROM recado_task_counts;"
+     "INSERT INTO recado_task_counts (tenant, tasks)"
+     " SELECT tenant, COUNT(*) FROM recado_tasks GROUP BY tenant"},
 };
 const unsigned migration_count = sizeof(migrations) / sizeof(migrations[0]);

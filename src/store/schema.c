@@ -44,32 +44,61 @@ static bool add_column(struct buf *out, struct sql *db, struct str what)
                           STR_FMT(name), STR_FMT(type));
 }
 
-/* Outside a transaction, which a look for a column that is not there would end. */
-static bool script_fill(struct buf *out, struct sql *db, const char *script)
-{
-    static const struct str column = {"column ", 7};
-    const struct sql_words *w = sql_words(sql_kind(db));
-    struct str rest = str_from(script);
-    while (rest.n > 0) {
-        struct str plain = str_cut(&rest, '{');
-        bool more = plain.p + plain.n < script + strlen(script);
-        if (!buf_add(out, plain))
-            return false;
-        struct str word = more ? str_cut(&rest, '}') : STR_NONE;
-        bool ok = !more || (str_starts(word, column) ? add_column(out, db, str_skip(word, column.n))
-                                                     : add_word(out, w, word));
-        if (!ok)
-            return false;
-    }
-    return buf_add_char(out, '\0');
-}
-
 static bool keep_number(void *ctx, const struct sql_value *row, size_t count)
 {
     int64_t *number = ctx;
     if (count > 0 && row[0].type == SQL_INT)
         *number = row[0].i;
     return true;
+}
+
+/* One of the servers has no word for "unless it is there". */
+static bool has_index(struct sql *db, struct str name)
+{
+    int64_t count = 0;
+    struct sql_value v = sql_text(name);
+    return sql_kind(db) == SQL_MARIADB &&
+           sql_run(db,
+                   "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = "
+                   "DATABASE() AND index_name = ?",
+                   &v, 1, keep_number, &count) == SQL_OK &&
+           count > 0;
+}
+
+/* {index NAME TABLE COLUMN, ..}: unique, as all of ours are. */
+static bool add_index(struct buf *out, struct sql *db, struct str what)
+{
+    struct str columns = what;
+    struct str name = str_cut(&columns, ' '), table = str_cut(&columns, ' ');
+    return has_index(db, name) ||
+           buf_add_format(out, "CREATE UNIQUE INDEX %s%.*s ON %.*s (%.*s);",
+                          sql_kind(db) == SQL_MARIADB ? "" : "IF NOT EXISTS ", STR_FMT(name),
+                          STR_FMT(table), STR_FMT(columns));
+}
+
+static bool add_part(struct buf *out, struct sql *db, struct str word)
+{
+    static const struct str column = {"column ", 7}, index = {"index ", 6};
+    if (str_starts(word, column))
+        return add_column(out, db, str_skip(word, column.n));
+    if (str_starts(word, index))
+        return add_index(out, db, str_skip(word, index.n));
+    return add_word(out, sql_words(sql_kind(db)), word);
+}
+
+/* Outside a transaction, which a look for a column that is not there would end. */
+static bool script_fill(struct buf *out, struct sql *db, const char *script)
+{
+    struct str rest = str_from(script);
+    while (rest.n > 0) {
+        struct str plain = str_cut(&rest, '{');
+        bool more = plain.p + plain.n < script + strlen(script);
+        if (!buf_add(out, plain))
+            return false;
+        if (more && !add_part(out, db, str_cut(&rest, '}')))
+            return false;
+    }
+    return buf_add_char(out, '\0');
 }
 
 static enum sql_result fail(struct sql *db, enum sql_result r, const char *what, struct buf *why)
@@ -86,7 +115,7 @@ static enum sql_result step(struct sql *db, unsigned at, struct buf *ret_why)
     enum sql_result r = SQL_FAILED;
     if (script_fill(&script, db, migrations[at].script))
         r = sql_begin(db);
-    if (r == SQL_OK)
+    if (r == SQL_OK && script.len > 1) // else all of it had been done
         r = sql_script(db, script.p);
     if (r == SQL_OK)
         r = sql_run(db, "UPDATE recado_schema SET version = ?", &number, 1, NULL, NULL);

@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "battery.h"
 #include "chat/chat_rows.h"
 #include "hub/record.h"
 #include "store/schema.h"
@@ -14,7 +14,6 @@
 
 #define TEXT "Ol\xC3\xA1, a\xC3\xA7\xC3\xA3o \xE6\x95\xB0 \xF0\x9F\x98\x80 'q' \"d\" \\ ? \n%"
 
-static const char *url;
 static struct sql *db;
 
 static void ok(enum sql_result r)
@@ -25,27 +24,11 @@ static void ok(enum sql_result r)
 
 static int begin(void **state)
 {
-    static const char *const tables[] = {
-        "recado_schema",        "recado_streams",  "recado_chunks", "recado_checkpoint",
-        "recado_conversations", "recado_messages", "recado_answers"};
-    static char file[64];
     struct buf why;
-    enum sql_result r;
     (void)state;
-    url = getenv("RECADO_STORE_URL");
-    if (url == NULL) {
-        snprintf(file, sizeof(file), "sqlite:/tmp/recado-chat-battery-%d.db", (int)getpid());
-        url = file;
-    }
+    battery_begin("chat");
+    db = battery_sql();
     buf_init(&why, 4096);
-    db = sql_open(str_from(url), &r, &why);
-    if (db == NULL)
-        fail_msg("%.*s", (int)why.len, why.p);
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        char text[128];
-        snprintf(text, sizeof(text), "DROP TABLE IF EXISTS %s", tables[i]);
-        ok(sql_script(db, text));
-    }
     if (schema_migrate(db, &why) != SQL_OK)
         fail_msg("%.*s", (int)why.len, why.p);
     buf_fini(&why);
@@ -54,14 +37,9 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", "-lock"};
     (void)state;
     sql_close(&db);
-    for (int i = 0; i < 4 && str_starts(str_from(url), STR("sqlite:")); i++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s%s", url + 7, ends[i]);
-        unlink(name);
-    }
+    battery_end();
     return 0;
 }
 

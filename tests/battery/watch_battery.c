@@ -1,6 +1,5 @@
 /* watch_battery: schedules, log lines and figures as rows, in every database behind a store.
- * RECADO_STORE_URL names it; without it a file in the temporary directory is used. The tables are
- * emptied first. */
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,36 +8,18 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "battery.h"
 #include "monitor/logbook.h"
 #include "monitor/samples.h"
 #include "schedule/schedules.h"
-#include "store/store.h"
 
-static const char *url;
 static struct loop *loop;
 static struct store *store;
 
-static void retention(void *ctx, struct str key, struct store_retention *ret)
-{
-    (void)ctx;
-    (void)key;
-    *ret = (struct store_retention){.count = 100};
-}
-
 static void open_store(void)
 {
-    struct buf why;
-    buf_init(&why, 4096);
-    store = store_open(&(struct store_options){.url = str_from(url),
-                                               .queue_bytes_max = 1 << 20,
-                                               .streams_max = 100,
-                                               .retention = retention},
-                       &why);
-    if (store == NULL)
-        fail_msg("%.*s", (int)why.len, why.p);
-    buf_fini(&why);
+    store = battery_store((struct store_options){.queue_bytes_max = 1 << 20});
 }
 
 static void settle(void)
@@ -89,7 +70,7 @@ static int end(void **state)
 /* What is in memory ends with its store. */
 static bool outlives(void)
 {
-    return !str_starts(str_from(url), STR("memory"));
+    return !battery_is_memory();
 }
 
 static void reopen_store(void)
@@ -433,7 +414,7 @@ static void a_noisy_tenant_leaves_no_rows(void **state)
 static void a_write_that_fails_is_made_again(void **state)
 {
     (void)state;
-    if (!outlives() || str_starts(str_from(url), STR("mysql")))
+    if (!outlives() || str_starts(battery_url(), STR("mysql")))
         return; // whose ALTER TABLE ends the transaction it is in
     open_book(150);
     add_lines(0, 20);
@@ -525,23 +506,13 @@ static void figures_outlive_their_server(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 int main(void)
 {
-    char own[64] = "";
-    url = getenv("RECADO_STORE_URL");
-    if (url == NULL) {
-        snprintf(own, sizeof(own), "sqlite:/tmp/recado-watch-%d.db", (int)getpid());
-        url = own;
-    }
+    battery_begin("watch");
     const struct CMUnitTest tests[] = {
         TEST(schedules_outlive_their_server),   TEST(a_run_that_the_end_cut_off),
         TEST(lines_outlive_their_server),       TEST(a_noisy_tenant_leaves_no_rows),
         TEST(a_write_that_fails_is_made_again), TEST(figures_outlive_their_server),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    static const char *const ends[] = {"", "-wal", "-shm", "-lock"};
-    for (int i = 0; own[0] != '\0' && i < 4; i++) {
-        char name[80];
-        snprintf(name, sizeof(name), "%s%s", own + 7, ends[i]);
-        unlink(name);
-    }
+    battery_end();
     return failed;
 }

@@ -3,9 +3,11 @@ REST, are asked again when a page comes back, and are decided once."""
 
 import asyncio
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import re
+import sqlite3
 import threading
 import time
 import urllib.parse
@@ -228,6 +230,8 @@ async def test_requests_by_rest(start_recado, any_store):
                        ({"action": "a", "expires_in": 0}, "expires_in: must be more than nothing")):
         assert text in why(server, 400, "POST", "", body), body
     assert "status: must be one of pending, approved" in why(server, 400, "GET", "?status=x")
+    assert "state: no such parameter; there are status, user, limit, offset" in why(
+        server, 400, "GET", "?state=pending")
     for limit in "0", "501", "x":
         assert "limit" in why(server, 400, "GET", "?limit=" + limit)
 
@@ -354,6 +358,27 @@ async def test_requests_expire(start_recado, any_store):
     await said(until, "it expires after a restart", lambda: good(
         server, "GET", "/short")["status"] == "expired")
     updates.end()
+
+
+def test_what_is_over_is_forgotten(start_recado):
+    """Of a server that was down meanwhile: the rows know how old they are."""
+    server = start_recado("approvals: {keep: 1h}")
+    for n in range(1200):
+        good(server, "POST", "", {"id": str(n), "action": "x"}, 201)
+        if n % 3 < 2:
+            good(server, "POST", f"/{n}/" + ("approve", "deny")[n % 3])
+    server.stop()
+    with contextlib.closing(sqlite3.connect(server.data / "recado.db")) as db:
+        db.execute("UPDATE recado_approvals SET settled_at = settled_at - 3700000 WHERE status <> "
+                   "'pending' AND id <> '3'")
+        db.commit()
+    server.start()
+    until("all but one are gone", lambda: good(server, "GET", "?status=approved")["total"] == 1
+          and good(server, "GET", "?status=denied")["total"] == 0)
+    assert good(server, "GET", "?status=pending")["total"] == 400
+    assert good(server, "GET", "/3")["status"] == "approved"
+    until("they are counted", lambda: server.metrics()["recado_approvals_forgotten_total"] == 799)
+    assert good(server, "POST", "", {"id": "0", "action": "y"}, 201)["status"] == "pending"
 
 
 async def test_isolation_and_tokens(start_recado):

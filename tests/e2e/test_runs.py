@@ -110,6 +110,46 @@ def test_attempts(shared_recado):
     assert len(runs(shared_recado, t)) == 1
 
 
+def test_every_attempt_can_be_seen(shared_recado):
+    t, path = "every-attempt", "/api/runs/again"
+    post(shared_recado, "/api/runs", {"tenant": t, "id": "again"})
+    post(shared_recado, path + "/steps", {"tenant": t, "name": "load", "detail": "d" * 5000}, 200)
+    post(shared_recado, path + "/finish", {"tenant": t, "error": "no", "result": {"n": 1}}, 200)
+    post(shared_recado, path + "/retry", {"tenant": t})
+    post(shared_recado, path + "/steps", {"tenant": t, "name": "load again"}, 200)
+    whole = ask(shared_recado, path, tenant=t)
+    second, first = whole["attempts"]
+    assert whole["steps"] == second["steps"] and second["status"] == "running"
+    assert [s["name"] for s in second["steps"]] == ["load again"]
+    assert (first["status"], first["former_status"], first["error"], first["result"]) == (
+        "superseded", "failed", "no", {"n": 1})
+    assert first["started_at"] and first["completed_at"] and first["duration_ms"] >= 0
+    assert [(s["name"], s["detail"]) for s in first["steps"]] == [("load", None)]
+    alone = ask(shared_recado, path, tenant=t, attempt=1)
+    assert alone["attempt"] == 1 and alone["steps"][0]["detail"] == "d" * 5000
+    assert alone["attempts"] == whole["attempts"]
+    missing = ask(shared_recado, path, 404, tenant=t, attempt=3)
+    assert missing["error"]["message"].startswith("attempt: ")
+    for query in "attempt=0", "attempt=x", "attempts=1":
+        refused = ask(shared_recado, f"{path}?{query}", 400)["error"]["message"]
+        assert refused.startswith(query.split("=")[0] + ": ")
+
+
+def test_sorting_by_what_is_named(shared_recado):
+    t = "sorts"
+    for id, hour, ms in ("x", 3, 5), ("y", 1, 9), ("z", 2, 1):
+        post(shared_recado, "/api/runs", {
+            "tenant": t, "id": id, "status": "completed", "agent_id": "a", "duration_ms": ms,
+            "started_at": f"2025-03-01T0{hour}:00:00Z"})
+    order = lambda sort, **more: "".join(
+        r["id"] for r in runs(shared_recado, t, sort=sort, **more))
+    for more in {}, {"agent_id": "a"}, {"from_": "2025-01-01"}:
+        assert order(None, **more) == order("-started_at", **more) == "xzy"
+        assert order("started_at", **more) == "yzx"
+        assert order("created_at", **more) == "xyz" and order("-created_at", **more) == "zyx"
+        assert order("duration_ms", **more) == "zxy" and order("-duration_ms", **more) == "yxz"
+
+
 def test_a_worker_that_vanishes_and_comes_back(shared_recado):
     t = "lease"
     post(shared_recado, "/api/runs", {"tenant": t, "id": "r", "lease": "300ms"})
@@ -136,6 +176,18 @@ BAD = [
     ("GET", "/api/runs?status=STARTED", None, "status: must be queued"),
     ("GET", "/api/runs?sort=name", None, "sort: must be created_at"),
     ("GET", "/api/runs?q=" + "x" * 300, None, "q: too long"),
+    ("GET", "/api/runs?limit=1&agentId=a", None, "agentId: no such parameter; there are from, to, "
+        "agent, agent_id, status, method, kind, task_id, q, sort, limit, offset, tenant and token"),
+    ("GET", "/api/runs?=", None, ": no such parameter"),
+    ("GET", "/api/runs?agent=a&agent=b", None, "agent: is there twice"),
+    ("GET", "/api/runs/stats?limit=1", None, "limit: no such parameter; there are from, to"),
+    ("PATCH", "/api/runs/x", {"agent_id": True}, "agent_id: must be a string"),
+    ("PATCH", "/api/runs/x", {"unknown": 1, "status": 3}, "status: must be queued"),
+    ("POST", "/api/runs/x/steps", {"name": []}, "name: must be a string"),
+    ("POST", "/api/runs/x/heartbeat", {"lease": {}}, "lease: must be a duration"),
+    ("POST", "/api/runs/x/finish", {"error": {"a": 1}}, "error: must be a string"),
+    ("POST", "/api/runs/x/finish", {"completed_at": True}, "completed_at: must be a date"),
+    ("POST", "/api/runs/x/cancel", {"metadata": "x"}, "metadata: must be an object"),
     ("GET", "/api/runs/stats?days=367", None, "days: must be"),
     ("GET", "/api/runs/stats?from=2020-01-01", None, "from: the range has more than 366 days"),
     ("GET", "/api/agent-tasks/execution-history", None, "organizationId: is required"),
@@ -270,6 +322,7 @@ def test_filters_and_figures_are_those_of_a_plain_list(start_recado):
         at = today - dt.timedelta(days=rnd.randrange(1, 20), milliseconds=-rnd.randrange(86400000))
         run = {"id": f"r{n}", "kind": rnd.choice(["agent", "llm"]), "agent_id": rnd.choice("abc"),
                "method": rnd.choice(["AGENT", "USER"]), "name": rnd.choice(["Relatório", "plain_%"]),
+               "agent_name": rnd.choice(["Ana ç", "Bia"]),
                "status": rnd.choice(["running", "completed", "completed", "failed", "timeout"]),
                "started_at": at.isoformat(timespec="milliseconds"), "tenant": "many"}
         if run["status"] != "running":
@@ -279,13 +332,15 @@ def test_filters_and_figures_are_those_of_a_plain_list(start_recado):
     post(server, "/api/runs", {"tenant": "other", "agent_id": "a"})
     for _ in range(80):
         want = {k: rnd.choice(v) for k, v in {
-            "agent_id": [None, None, "a", "b"], "method": [None, "USER"], "kind": [None, "llm"],
+            "agent_id": [None, None, "a", "b"], "agent": [None, "a", "Ana ç", "nobody"], "method": [None, "USER"], "kind": [None, "llm"],
             "status": [None, None, "completed", "failed", "timeout"],
             "q": [None, None, "RELATÓRIO", "_%"]}.items()}
         first = rnd.choice([None, today - dt.timedelta(days=rnd.randrange(20))])
         last = (first + dt.timedelta(days=rnd.randrange(10))) if first and rnd.random() < .5 else None
         rows = [r for r in known
-                if all(r[k] == v for k, v in want.items() if v is not None and k != "q")
+                if all(r[k] == v for k, v in want.items()
+                       if v is not None and k not in ("q", "agent"))
+                and want["agent"] in (None, r["agent_id"], r["agent_name"])
                 and (not want["q"] or want["q"].lower() in r["name"].lower())
                 and (not first or r["at"] >= first)
                 and (not last or r["at"] < last + dt.timedelta(days=1))]

@@ -245,6 +245,22 @@ async def test_changes_are_told_in_their_order(start_recado):
     assert good(server, "GET", f"/tasks/{task}")["title"] == titles[-1]
 
 
+def test_a_tenant_has_room_for_so_many(start_recado, any_store):
+    server = start_recado(any_store + "\ntasks: {max: 3}")
+    ids = [good(server, "POST", "/tasks", {"title": "T"}, 201)["id"] for _ in range(3)]
+    for _ in range(2):
+        status, answer = ask(server, "POST", "/tasks", {"title": "T"})
+        assert (status, answer["error"]["code"]) == (409, 409)
+        assert "tasks.max" in answer["error"]["message"]
+        server.kill()
+        server.start()
+    good(server, "POST", "/tasks", {"title": "T", "tenant": "other"}, 201)
+    good(server, "DELETE", f"/tasks/{ids[0]}")
+    good(server, "POST", "/tasks", {"title": "T"}, 201)
+    assert ask(server, "POST", "/tasks", {"title": "T"})[0] == 409
+    assert good(server, "GET", "/tasks")["total"] == 3
+
+
 def test_tenants_and_tokens(start_recado):
     server = start_recado(f'auth: {{hmac_secret: "{SECRET}", api_keys: ["{KEY}"]}}')
 

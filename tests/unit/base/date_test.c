@@ -76,9 +76,20 @@ static void written(void **state)
     assert_int_equal(date_day(-DAY_MS), -1);
 }
 
+static void test_bounds(void **state)
+{
+    int64_t at = 7;
+    (void)state;
+    assert_true(date_bound(STR("1970-01-02"), false, &at) && at == DAY_MS);
+    assert_true(date_bound(STR("1970-01-02"), true, &at) && at == 2 * (int64_t)DAY_MS);
+    assert_true(date_bound(STR("1970-01-02T00:00:01Z"), false, &at) && at == DAY_MS + 1000);
+    assert_true(date_bound(STR("1970-01-02T00:00:01Z"), true, &at) && at == DAY_MS + 1001);
+    assert_false(date_bound(STR("1970-13-02"), true, &at));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(understood), cmocka_unit_test(refused),
-                                       cmocka_unit_test(written)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bounds), cmocka_unit_test(understood),
+                                       cmocka_unit_test(refused), cmocka_unit_test(written)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

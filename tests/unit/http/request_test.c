@@ -290,6 +290,20 @@ static void check_query(const char *query, unsigned status, const char *value)
     world_end(&w);
 }
 
+static void test_query_names(void **state)
+{
+    struct str rest = STR("&a%20b=1&&=&c&=x&d=&"), name;
+    static const char *const names[] = {"a b", "", "c", "", "d"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_true(http_query_next(&rest, &name));
+        assert_true(http_query_is(name, str_from(names[i])));
+        assert_false(http_query_is(name, STR("a")));
+    }
+    assert_false(http_query_next(&rest, &name));
+    assert_false(http_query_is(STR("a%2"), STR("a%2")));
+}
+
 static void test_query(void **state)
 {
     (void)state;
@@ -310,7 +324,7 @@ int main(void)
         cmocka_unit_test(test_good_requests), cmocka_unit_test(test_pipelined_in_every_cut),
         cmocka_unit_test(test_malformed),     cmocka_unit_test(test_malformed_in_every_cut),
         cmocka_unit_test(test_limits),        cmocka_unit_test(test_error_says_where),
-        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_query),         cmocka_unit_test(test_query_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

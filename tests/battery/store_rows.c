@@ -1,0 +1,138 @@
+/* store_rows: jobs of the application beside the streams. */
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store_battery.h"
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "store/schema.h"
+
+#include <cmocka.h>
+
+struct row_job {
+    struct store_job job;
+    int64_t id;
+    bool done;
+};
+
+static enum sql_result insert_row(struct store_job *j, struct sql *db)
+{
+    struct sql_value id = sql_int(container_of(j, struct row_job, job)->id);
+    return sql_run(db, "INSERT INTO battery_rows (id) VALUES (?)", &id, 1, NULL, NULL);
+}
+
+static void row_done(struct store_job *j)
+{
+    container_of(j, struct row_job, job)->done = true;
+}
+
+/* One that fails takes none of the others along. */
+struct asking {
+    struct store_job job;
+    atomic_bool *let_go; // of who waits for the other
+    bool waits, done;
+};
+
+static enum sql_result asking_run(struct store_job *j, struct sql *db)
+{
+    struct asking *a = container_of(j, struct asking, job);
+    (void)db;
+    while (a->waits && !atomic_load(a->let_go))
+        sched_yield();
+    atomic_store(a->let_go, true);
+    return SQL_OK;
+}
+
+static void asking_done(struct store_job *j)
+{
+    container_of(j, struct asking, job)->done = true;
+}
+
+/* A search that takes long keeps no other question waiting: this one ends when the other has. */
+void test_searches(void **state)
+{
+    atomic_bool let_go = false;
+    struct asking asks[2];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        asks[i] = (struct asking){.job = {.loop = loop,
+                                          .reads = true,
+                                          .search = i == 0,
+                                          .run = asking_run,
+                                          .done = asking_done},
+                                  .let_go = &let_go,
+                                  .waits = i == 0};
+        store_do(store, &asks[i].job);
+    }
+    while (!asks[0].done || !asks[1].done)
+        loop_turn(loop, 100);
+}
+
+/* The same value once more is a change to every database. */
+void test_changes_are_matches(void **state)
+{
+    static const char text[] = "UPDATE recado_checkpoint SET id = 1 WHERE id = 1";
+    (void)state;
+    if (!outlives())
+        skip();
+    struct sql *db = battery_sql();
+    assert_int_equal(sql_run(db, text, NULL, 0, NULL, NULL), SQL_OK);
+    assert_int_equal(sql_changes(db), 1);
+    sql_close(&db);
+}
+
+void test_jobs(void **state)
+{
+    (void)state;
+    struct row_job jobs[20];
+    for (int i = 0; i < 20; i++) {
+        jobs[i] = (struct row_job){.job = {.loop = loop, .run = insert_row, .done = row_done},
+                                   .id = i % 10}; // the second ten are there already
+        store_do(store, &jobs[i].job);
+    }
+    append(60, 1);
+    wait_for_all();
+    for (int i = 0; i < 20; i++) {
+        while (!jobs[i].done)
+            loop_turn(loop, 100);
+        assert_int_equal(jobs[i].job.result, i < 10 ? SQL_OK : SQL_CONSTRAINT);
+    }
+    check_read(60, 0, 0, 0, false, 1, 1);
+}
+
+/* With nothing to write, to tidy up or to check, nothing is asked of the disk. */
+void test_idle(void **state)
+{
+    struct store_state before, after;
+    unsigned tries = 0;
+    (void)state;
+    if (!str_starts(battery_url(), STR("sqlite:")))
+        skip(); // a server is asked now and then whether it is there
+    append(61, 1);
+    wait_for_all();
+    do {
+        assert_true(tries++ < 20);
+        store_read_state(store, &before);
+        for (int i = 0; i < 25; i++)
+            loop_turn(loop, 100);
+        store_read_state(store, &after);
+    } while (after.commits != before.commits);
+    append(61, 2);
+    wait_for_all();
+}
+
+/* While the store is open, for what ends with its last connection. */
+void make_rows(void)
+{
+    enum sql_result r;
+    struct sql *db = battery_sql();
+    do {
+        r = sql_script(db, "CREATE TABLE battery_rows (id BIGINT NOT NULL PRIMARY KEY)");
+    } while (r == SQL_AGAIN);
+    assert_int_equal(r, SQL_OK);
+    sql_close(&db);
+}
