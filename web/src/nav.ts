@@ -70,7 +70,7 @@ export class Navigation {
     this.waitingCount = count;
     for (const badge of this.badges) {
       badge.hidden = count === 0;
-      badge.replaceChildren(count > 99 ? '99+' : String(count), h('span', { class: 'offscreen' }, ` ${t('waiting')}`));
+      badge.replaceChildren(count > 99 ? '99+' : String(count), h('span', { class: 'offscreen' }, ` ${t('waitingCount', { n: '' }).trim()}`));
     }
   }
 

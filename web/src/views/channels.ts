@@ -5,7 +5,7 @@ import type { Context, View } from '../context';
 import { field, h } from '../dom';
 import { matchChannel, toPattern } from '../filter';
 import { formatCount } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import { Poll } from '../poll';
 import { table } from '../table';
 
@@ -40,7 +40,7 @@ export function channelsView(ctx: Context): View {
     drawn = state;
     const shown = list.sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).slice(0, SHOWN_MAX);
     for (const [name] of shown.slice(0, 100)) ctx.known.add(name);
-    counter.textContent = t('channelsShown', { shown: shown.length, total: list.length });
+    counter.textContent = tn('channelsShown', list.length, { shown: shown.length, total: list.length });
     if (shown.length === 0) {
       place.replaceChildren(h('p', { class: 'empty' }, t('noChannels')));
       return;

@@ -5,7 +5,7 @@ import { commandBox } from '../copy';
 import { readAccess } from '../access';
 import { field, h, select } from '../dom';
 import { NOTHING, formatCount, formatDay, formatDuration, formatPercent } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import { reads } from '../live';
 import { Place } from '../place';
 import { Plot } from '../plot';
@@ -46,7 +46,7 @@ function cards(): { node: HTMLElement; draw(stats: runs.Stats): void } {
         if (place) place.textContent = note;
       };
       set('successRate', formatPercent(stats.success_rate, lang()),
-        t('okAndFailed', { ok: formatCount(stats.completed, lang()), failed: formatCount(stats.failed, lang()) }));
+        `${tn('completedCount', stats.completed)}, ${t('failedCount', { n: formatCount(stats.failed, lang()) })}`);
       set('averageDuration', formatDuration(stats.average_duration_ms, lang()));
       set('totalRuns', formatCount(stats.total, lang()));
       set('runningNow', formatCount(stats.running, lang()));

@@ -5,7 +5,7 @@ import type { Context, View } from '../context';
 import { ask } from '../dialog';
 import { h } from '../dom';
 import { NOTHING, formatAge, formatCount } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import { Poll } from '../poll';
 import { table } from '../table';
 
@@ -24,8 +24,8 @@ function who(session: api.Session): string {
 
 export function sessionsView(ctx: Context): View {
   const filter = h('input', {
-    type: 'search', name: 'session-filter', placeholder: t('sessionFilter'),
-    'aria-label': t('sessionFilter'), autocomplete: 'off', spellcheck: 'false',
+    type: 'search', name: 'session-filter', placeholder: t('filterSessions'),
+    'aria-label': t('sessionFilter'), title: t('sessionFilter'), autocomplete: 'off', spellcheck: 'false',
   });
   const counter = h('p', { class: 'note' });
   const outcome = h('p', { class: 'outcome', role: 'status' });
@@ -63,7 +63,7 @@ export function sessionsView(ctx: Context): View {
 
   function draw(): void {
     const shown = all.filter((session) => matchSession(filter.value, session));
-    counter.textContent = t('sessionsShown', { shown: shown.length, total: formatCount(total, lang()) });
+    counter.textContent = tn('sessionsShown', total, { shown: shown.length, total });
     if (shown.length === 0) {
       place.replaceChildren(h('p', { class: 'empty' }, t('noSessionsYet')));
       return;
