@@ -35,6 +35,67 @@ async def open_schedule_dialog(page):
     return page.get_by_role("dialog")
 
 
+# Dialogs.
+
+
+async def test_a_dialog_goes_with_its_page(recado, open_console):
+    from playwright.async_api import expect
+
+    page = await open_console(recado, "#/schedules")
+    await wait_live(page)
+    dialog = await open_schedule_dialog(page)
+    await expect(dialog).to_be_visible()
+    await page.evaluate("location.hash = '#/tasks'")
+    await expect(page.get_by_role("heading", name="Tasks", level=1)).to_be_focused()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.get_by_role("button", name="New task").click()  # nothing stands in its way
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("heading", name="Schedules", level=1)).to_be_focused()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.get_by_role("button", name="Access").click()
+    await page.evaluate("location.hash = '#/logs'")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_a_question_over_a_conversation_goes_with_it(recado, open_console):
+    from playwright.async_api import expect
+
+    one, two = (json.loads(recado.post("/api/chat/conversations", {"title": title})[2])["id"]
+                for title in ("One", "Two"))
+    page = await open_console(recado, f"#/chat/{one}")
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("One")
+    await page.evaluate(f"location.hash = '#/chat/{two}'")
+    await expect(page.get_by_role("heading", name="Two", level=1)).to_be_focused()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert recado.get(f"/api/chat/conversations/{one}")[0] == 200
+
+
+async def test_a_closed_dialog_gives_the_focus_back(recado, open_console):
+    from playwright.async_api import expect
+
+    tell(recado, "/api/schedules", {"id": "audit", "name": "Audit", "interval": "1d",
+                                    "url": "http://127.0.0.1:9/"})
+    page = await open_console(recado, "#/schedules")
+    await wait_live(page)
+    start = page.get_by_role("button", name="New schedule")
+    await start.press("Enter")
+    await expect(page.get_by_label("Name")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(start).to_be_focused()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+    # The button that asked is drawn anew while the question stands.
+    remove = page.get_by_role("button", name="Delete: Audit")
+    await remove.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    tell(recado, "/api/schedules/audit/pause", {})
+    await expect(page.locator("[data-state=paused]")).to_have_count(1)
+    await page.keyboard.press("Escape")
+    await expect(remove).to_be_focused()
+
+
 # What is counted, and who decided.
 
 

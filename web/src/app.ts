@@ -4,6 +4,7 @@ import { readAccess } from './access';
 import * as api from './api';
 import { countApprovals } from './approvals';
 import { createContext, type Context, type View } from './context';
+import { closeDialogs } from './dialog';
 import { h, icon, ICONS } from './dom';
 import { splitChannels } from './filter';
 import { lang, setLang, t } from './i18n';
@@ -247,6 +248,7 @@ export class App {
   private async route(byVisitor: boolean): Promise<void> {
     const hash = location.hash || '#/';
     const route = parseRoute(hash);
+    closeDialogs();
     const current = this.nav.mark(hash);
     document.title = `${this.locked ? t('signIn') : t(current)} · Recado`;
     this.root.classList.toggle('locked', this.locked);
