@@ -96,6 +96,33 @@ async def test_a_closed_dialog_gives_the_focus_back(recado, open_console):
     await expect(remove).to_be_focused()
 
 
+# Charts.
+
+
+@pytest.mark.parametrize("width,scheme,locale", [
+    (WIDE, "light", "en-US"), (PHONE, "dark", "pt-BR"), (PHONE, "light", "en-US"),
+])
+async def test_no_label_of_a_chart_is_cut(recado, open_console, width, scheme, locale):
+    from playwright.async_api import expect
+
+    for n in range(3):
+        add_run(recado, f"run {n}")
+    page = await open_console(recado, "#/monitor", width=width, scheme=scheme, locale=locale, allow="503")
+    await page.add_init_script(f"({WATCH_CANVAS})()")
+    for route in ("monitor", "runs", ""):
+        await page.goto(f"{recado.url}/#/{route}")
+        await page.reload()
+        await wait_live(page)
+        await expect(page.locator("canvas").first).to_be_visible()
+        if route == "monitor":
+            points = page.locator(".plots")
+            await expect(points).to_have_attribute("data-points", re.compile("^[2-9]$"))
+        await page.wait_for_function("window.drawn.length > 3")
+        drawn = await page.evaluate("window.drawn")
+        assert [d["text"] for d in drawn if d["cut"]] == [], route
+    assert any(re.search(r"\d", d["text"]) for d in drawn)
+
+
 # What is counted, and who decided.
 
 
