@@ -143,3 +143,25 @@ async def test_one_is_not_written_as_many(recado, open_console):
         await page.goto(f"{recado.url}/#/sessions")
         await expect(page.locator(".note").first).to_have_text(session)
         await page.context.close()
+
+
+async def test_a_decision_without_a_token_says_whose_it_is(recado, open_console):
+    from playwright.async_api import expect
+
+    for id in ("said", "unsaid", "here"):
+        add_approval(recado, id, id)
+    tell(recado, "/api/approvals/said/approve", {"by": "ana"})
+    tell(recado, "/api/approvals/unsaid/approve", {})
+    add_approval(recado, "late", "late", expires_in="1s")
+    page = await open_console(recado, "#/approvals")
+    await page.get_by_role("button", name="Deny: here").click()
+    rows = page.get_by_role("table", name="Decided").get_by_role("row")
+
+    def by(action):
+        return rows.filter(has=page.get_by_role("cell", name=action, exact=True)).locator("[data-title=By]")
+
+    await expect(by("said")).to_have_text("ana")
+    await expect(by("unsaid")).to_have_text("without a name")
+    await expect(by("here")).to_have_text("console")
+    assert json.loads(recado.get("/api/approvals/here")[2])["decided_by"] == "console"
+    await expect(by("late")).to_have_text("nobody: its time was up")
