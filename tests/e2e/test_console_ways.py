@@ -165,3 +165,37 @@ async def test_a_decision_without_a_token_says_whose_it_is(recado, open_console)
     await expect(by("here")).to_have_text("console")
     assert json.loads(recado.get("/api/approvals/here")[2])["decided_by"] == "console"
     await expect(by("late")).to_have_text("nobody: its time was up")
+
+
+# Settings of a conversation.
+
+
+async def test_a_refused_setting_is_told_at_its_field(chat, upstream, open_console):
+    from playwright.async_api import expect
+
+    server = chat("words")
+    page = await open_console(server, "#/chat", allow="400")
+    await wait_live(page)
+    await page.get_by_text("Model and settings").click()
+    temperature = page.get_by_label("Temperature")
+    await temperature.fill("99")
+    await say(page, "Hello")
+    await expect(temperature).to_have_attribute("aria-invalid", "true")
+    await expect(temperature).to_have_value("99")
+    await expect(temperature).to_be_focused()
+    await expect(page.get_by_role("alert").filter(has_text="must be a number from 0 to 10")).to_be_visible()
+    await expect(composer(page)).to_have_value("Hello")
+    assert json.loads(server.get("/api/chat/conversations")[2])["total"] == 0  # nothing was begun
+    await temperature.fill("warm")
+    await expect(page.get_by_role("alert").filter(has_text="must be")).to_have_count(0)
+    await composer(page).press("Enter")
+    await expect(temperature).to_have_attribute("aria-invalid", "true")
+    await temperature.fill("0.5")
+    await page.get_by_label("Most tokens").fill("1.5")
+    await composer(page).press("Enter")
+    await expect(page.get_by_role("alert").filter(has_text="not a whole number")).to_be_visible()
+    await page.get_by_label("Most tokens").fill("50")
+    await composer(page).press("Enter")
+    await expect(finished(page)).to_have_count(1)
+    asked = upstream.requests[-1].body
+    assert (asked["temperature"], asked["max_tokens"]) == (0.5, 50)

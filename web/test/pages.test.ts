@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { withQuery } from '../src/api';
-import { NO_SETTINGS, sendBody, titleOf } from '../src/conversations';
+import { ApiError, fieldAtFault, withQuery } from '../src/api';
+import { NO_SETTINGS, plainLine, sendBody, titleOf } from '../src/conversations';
 import { formatAgo, formatDay, formatDuration, NOTHING } from '../src/format';
 import { KEPT_MAX, LogBook, matchLine, readLine, type LogLine } from '../src/loglines';
 import { parseRoute, routeTo } from '../src/route';
 import { filterQuery, isFiltered, readFilters, statsQuery } from '../src/runs';
 import { addSample, columns, toSample, type Sample } from '../src/samples';
-import { idOf, readRhythm } from '../src/schedules';
+import { changes, idOf, readRhythm, type Schedule, type ScheduleForm } from '../src/schedules';
 import { byUrgency, columnOf, readWhole, type Task } from '../src/tasks';
 import { debounce, throttle } from '../src/views/parts';
 
@@ -58,12 +58,35 @@ describe('filters of executions', () => {
 describe('messages', () => {
   it('say only what was set', () => {
     expect(sendBody(3, 'oi', NO_SETTINGS)).toEqual({ conversation_id: 3, message: 'oi' });
-    expect(sendBody(3, 'oi', { model: ' m ', temperature: '0,4', max_tokens: '99.6', system: 's' })).toEqual({
+    expect(sendBody(3, 'oi', { model: ' m ', temperature: '0,4', max_tokens: '100', system: 's' })).toEqual({
       conversation_id: 3, message: 'oi', model: 'm', temperature: 0.4, max_tokens: 100, system: 's',
     });
-    expect(sendBody(3, 'oi', { ...NO_SETTINGS, temperature: '0', max_tokens: 'many' })).toEqual({
+    expect(sendBody(3, 'oi', { ...NO_SETTINGS, temperature: '0' })).toEqual({
       conversation_id: 3, message: 'oi', temperature: 0,
     });
+  });
+
+  it('leave it to the server to refuse what is no number, or not a whole one', () => {
+    expect(sendBody(3, 'oi', { ...NO_SETTINGS, temperature: ' hot ', max_tokens: '99.6' })).toEqual({
+      conversation_id: 3, message: 'oi', temperature: 'hot', max_tokens: 99.6,
+    });
+  });
+
+  it('tell which field a refusal speaks of', () => {
+    const refused = (message: string, status = 400): unknown => fieldAtFault(new ApiError(status, 107, message), ['temperature', 'model']);
+    expect(refused('bad request: temperature: must be a number from 0 to 10')).toEqual(
+      { field: 'temperature', why: 'must be a number from 0 to 10' });
+    expect(refused('model: is too long')).toEqual({ field: 'model', why: 'is too long' });
+    for (const other of ['message: is missing', 'the queue is full', 'bad request']) expect(refused(other)).toBeNull();
+    expect(refused('temperature: x', 503)).toBeNull();
+    expect(fieldAtFault(new TypeError('temperature: x'), ['temperature'])).toBeNull();
+  });
+
+  it('stand in a list without their marks', () => {
+    expect(plainLine('# Plan\n\nSome **bold** `code`, a [link](https://a.b/).\n\n- one\n> two', 120)).toBe(
+      'Plan Some bold code, a link. one two');
+    expect(plainLine('```python\nprint(2 * 3)\n```\nsnake_case stays', 120)).toBe('print(2 * 3) snake_case stays');
+    expect(plainLine('word '.repeat(100), 9)).toBe('word word');
   });
 
   it('give a conversation its title', () => {
@@ -100,6 +123,24 @@ describe('schedules', () => {
     expect(readRhythm(' 5m ')).toEqual({ interval: '5m' });
     expect(readRhythm('*/5  * * *   mon')).toEqual({ cron: '*/5 * * * mon' });
     expect(readRhythm('')).toEqual({ interval: '' });
+  });
+
+  const kept = {
+    id: 'audit', name: 'Audit', display_name: 'Audit', kind: 'http', interval: '5m', cron: null,
+    url: 'http://a/', prompt: null, model: null,
+  } as Schedule;
+  const same: ScheduleForm = { name: 'Audit', rhythm: '5m', kind: 'http', url: 'http://a/', prompt: '', model: '' };
+
+  it('are changed in what is another than before', () => {
+    expect(changes(kept, same)).toEqual({});
+    expect(changes(kept, { ...same, rhythm: '0 9 * * MON' })).toEqual({ cron: '0 9 * * MON' });
+    expect(changes(kept, { ...same, name: 'Silva' })).toEqual({ name: 'Silva', display_name: 'Silva' });
+    expect(changes({ ...kept, name: 'other' }, { ...same, name: 'Silva' })).toEqual({ display_name: 'Silva' });
+    expect(changes(kept, { ...same, url: '' })).toEqual({ url: null });
+    const asked = { ...same, kind: 'model', prompt: 'Sum up', model: 'small' } as const;
+    expect(changes(kept, asked)).toEqual({ url: null, prompt: 'Sum up', model: 'small' });
+    expect(changes({ ...kept, kind: 'model', url: null, prompt: 'Sum up', model: 'small' }, same)).toEqual(
+      { url: 'http://a/', prompt: null, model: null });
   });
 
   it('get an id that fits an address', () => {

@@ -1,10 +1,10 @@
 // One conversation: its messages, the answer as it is written, and the place to say something.
 
 import * as chat from '../conversations';
-import { models } from '../api';
+import { ApiError, fieldAtFault, models } from '../api';
 import type { Context } from '../context';
 import { ask, openForm } from '../dialog';
-import { field, h, icon, ICONS } from '../dom';
+import { field, fieldError, h, icon, ICONS } from '../dom';
 import { t } from '../i18n';
 import { Thread, type Message } from '../record';
 import { routeTo } from '../route';
@@ -157,18 +157,24 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     }
   }
 
+  async function begin(text: string, { model, system }: chat.Settings): Promise<number> {
+    return (await chat.createConversation({
+      title: chat.titleOf(text),
+      ...(model.trim() ? { model: model.trim() } : {}),
+      ...(system.trim() ? { system_prompt: system.trim() } : {}),
+    })).id;
+  }
+
   async function say(text: string): Promise<void> {
     sending = true;
     problem.textContent = '';
     drawControls();
     try {
-      const { settings } = shared;
-      const target = id ?? (await chat.createConversation({
-        title: chat.titleOf(text),
-        ...(settings.model.trim() ? { model: settings.model.trim() } : {}),
-        ...(settings.system.trim() ? { system_prompt: settings.system.trim() } : {}),
-      })).id;
-      const sent = await chat.sendMessage(target, text, settings);
+      const target = id ?? await begin(text, shared.settings);
+      const sent = await chat.sendMessage(target, text, shared.settings).catch(async (error: unknown) => {
+        if (id === null && error instanceof ApiError) await chat.deleteConversation(target).catch(() => undefined);
+        throw error;
+      });
       composer.value = '';
       shared.draft = '';
       shared.changed();
@@ -180,13 +186,26 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
       toEnd();
       draw();
       toEnd();
+      composer.focus();
     } catch (error) {
-      problem.textContent = ctx.failure(error);
+      sayWrong(error);
     } finally {
       sending = false;
       drawControls();
-      composer.focus();
     }
+  }
+
+  // A refused setting is told at its field, where what was typed still stands.
+  function sayWrong(error: unknown): void {
+    const fault = fieldAtFault(error, Object.keys(shared.settings));
+    const control = fault && settings.querySelector<HTMLElement>(`[name=${fault.field}]`);
+    if (control) {
+      settings.open = true;
+      fieldError(control, fault.why);
+    } else {
+      problem.textContent = ctx.failure(error);
+    }
+    (control ?? composer).focus();
   }
 
   function askAgain(answer: Message): void {
@@ -236,7 +255,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     }
   }
 
-  function settingsFields(): HTMLElement {
+  function settingsFields(): HTMLDetailsElement {
     const input = (name: keyof chat.Settings, more: Record<string, unknown>): HTMLInputElement => {
       const box = h('input', { type: 'text', name, value: shared.settings[name], autocomplete: 'off', spellcheck: 'false', ...more });
       box.addEventListener('input', () => { shared.settings[name] = box.value; });
@@ -259,9 +278,10 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     return box;
   }
 
+  const settings = settingsFields();
   const form = h('form', { class: 'composer', novalidate: true }, composer,
     h('div', { class: 'buttons' }, send, stop, h('span', { class: 'hint' }, t('messageHint'))),
-    problem, settingsFields());
+    problem, settings);
   form.addEventListener('submit', (e) => {
     e.preventDefault();
     const text = composer.value.trim();
