@@ -199,3 +199,55 @@ async def test_a_refused_setting_is_told_at_its_field(chat, upstream, open_conso
     await expect(finished(page)).to_have_count(1)
     asked = upstream.requests[-1].body
     assert (asked["temperature"], asked["max_tokens"]) == (0.5, 50)
+
+
+# Schedules.
+
+
+async def test_a_schedule_is_changed_and_says_what_came_of_it(recado, back_end, open_console):
+    from playwright.async_api import expect
+
+    url = f"http://127.0.0.1:{back_end.server_port}/audit"
+    tell(recado, "/api/schedules", {"id": "audit", "name": "Audit", "display_name": "Silva",
+                                    "interval": "1d", "url": url})
+    tell(recado, "/api/schedules", {"id": "broken", "name": "Broken", "cron": "0 3 * * *",
+                                    "url": "http://127.0.0.1:9/"})
+    page = await open_console(recado, "#/schedules", allow="400")
+    await wait_live(page)
+    row = page.get_by_role("row").filter(has_text="Silva")
+    await row.get_by_role("button", name="Run now: Silva").click()
+    await row.locator(".output summary").click()
+    await expect(row.get_by_role("group", name="Output: Silva")).to_have_text("all is well")
+    broken = page.get_by_role("row").filter(has_text="Broken")
+    await broken.get_by_role("button", name="Run now: Broken").click()
+    await expect(broken.locator(".error")).to_be_visible()
+    await expect(row.get_by_role("group", name="Output: Silva")).to_be_visible()  # still open
+    await expect(row.locator("[data-title='Next run'] time").first).to_have_text(re.compile("^in "))
+
+    await row.get_by_role("button", name="Edit: Silva").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_label("Name")).to_have_value("Silva")
+    await expect(dialog.get_by_label("Rhythm")).to_have_value("1d")
+    await expect(dialog.get_by_label("URL")).to_have_value(url)
+    await dialog.get_by_label("Rhythm").fill("often")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("interval")
+    await dialog.get_by_label("Rhythm").fill("0 9 * * MON")
+    await dialog.get_by_label("Name").fill("Souza")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("row").filter(has_text="Souza")).to_contain_text("0 9 * * MON")
+    kept = json.loads(recado.get("/api/schedules/audit")[2])
+    assert (kept["name"], kept["display_name"], kept["interval"], kept["cron"], kept["url"]) == (
+        "Audit", "Souza", None, "0 9 * * MON", url)
+
+    edit = page.get_by_role("button", name="Edit: Souza")
+    await expect(edit).to_be_focused()
+    await edit.press("Enter")
+    await dialog.get_by_label("Calls").select_option("model")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("A prompt is needed")
+    await dialog.get_by_label("Prompt").fill("Sum up the week")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("row").filter(has_text="Souza")).to_contain_text("Sum up the week")
+    kept = json.loads(recado.get("/api/schedules/audit")[2])
+    assert (kept["kind"], kept["url"], kept["prompt"]) == ("model", None, "Sum up the week")
