@@ -13,7 +13,7 @@ const ALLOWED_TAGS = [
   'p', 'br', 'hr', 'strong', 'b', 'em', 'i', 'del', 's', 'code', 'pre', 'blockquote', 'ul', 'ol', 'li', 'a',
   'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'sub', 'sup', 'kbd',
 ];
-const ALLOWED_ATTR = ['href', 'title', 'start', 'class'];
+const ALLOWED_ATTR = ['href', 'title', 'start', 'class', 'align'];
 
 function clean(html: string): DocumentFragment {
   return DOMPurify.sanitize(html, {

@@ -40,7 +40,7 @@ export function chatView(ctx: Context, first: Route): View {
       'aria-current': String(one.id) === open ? 'page' : undefined,
     },
     h('span', { class: 'title' }, one.title || t('conversationN', { id: one.id })),
-    h('span', { class: 'last' }, preview(one.last_message).slice(0, 120)),
+    h('span', { class: 'last' }, chat.plainLine(preview(one.last_message), 120)),
     h('time', { datetime: one.updated_at, class: 'note' }, formatAgo((Date.now() - at) / 1000, lang()))));
   }
 
