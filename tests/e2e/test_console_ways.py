@@ -251,3 +251,85 @@ async def test_a_schedule_is_changed_and_says_what_came_of_it(recado, back_end, 
     await expect(page.get_by_role("row").filter(has_text="Souza")).to_contain_text("Sum up the week")
     kept = json.loads(recado.get("/api/schedules/audit")[2])
     assert (kept["kind"], kept["url"], kept["prompt"]) == ("model", None, "Sum up the week")
+
+
+# An answer as it is written.
+
+
+FROM_END = "e => e.scrollHeight - e.scrollTop - e.clientHeight"
+
+
+async def test_a_growing_answer_is_followed_until_the_reader_looks_back(chat, upstream, open_console):
+    from playwright.async_api import expect
+
+    server = chat("gate?n=400")
+    page = await open_console(server, "#/chat/new", width=PHONE)
+    await wait_live(page)
+    await say(page, "Tell me everything\n" * 40)
+    answer = page.locator(".message.theirs .markdown")
+    scroll = page.locator(".scroll")
+    at_end = f"() => ({FROM_END})(document.querySelector('.scroll')) < 3"
+    for n in (60, 100, 140):
+        upstream.release(n)
+        await expect(answer).to_contain_text(f"{n - 1}")
+    await expect(answer).to_contain_text("299")
+    await page.wait_for_function(at_end)
+    await expect(page.get_by_role("button", name="To the newest")).to_be_hidden()
+
+    # A little up is enough, and what comes then does not move the text under the reader's eyes.
+    await scroll.hover()
+    await page.mouse.wheel(0, -15)
+    await page.wait_for_function(f"() => !({at_end})()")
+    top = await scroll.evaluate("e => e.scrollTop")
+    upstream.release(60)
+    await expect(answer).to_contain_text("359")
+    assert await scroll.evaluate("e => e.scrollTop") == top
+    await page.get_by_role("button", name="To the newest").click()
+    await page.wait_for_function(at_end)
+    upstream.release(40)
+    await expect(finished(page)).to_have_count(1)
+    await page.wait_for_function(at_end)
+
+
+async def test_who_writes_goes_on_writing(chat, open_console):
+    """The place to write has the focus in a new conversation, and after its first message too."""
+    from playwright.async_api import expect
+
+    server = chat("words")
+    page = await open_console(server, "#/chat")
+    await wait_live(page)
+    await page.get_by_role("link", name="New conversation").click()
+    await expect(composer(page)).to_be_focused()
+    await composer(page).press_sequentially("Hello")
+    await composer(page).press("Enter")
+    await expect(finished(page)).to_have_count(1)
+    await expect(composer(page)).to_be_focused()
+    await page.keyboard.type("And then?")
+    await page.keyboard.press("Enter")
+    await expect(finished(page)).to_have_count(2)
+
+
+# A server that is away.
+
+
+async def test_rows_stay_while_the_server_is_away(start_recado, open_console):
+    from playwright.async_api import expect
+
+    recado = start_recado()
+    add_run(recado, "audit")
+    tell(recado, "/api/orquestrador/tasks", {"title": "Import"})
+    page = await open_console(recado, "#/tasks", allow="ERR_|WebSocket|50[0-9]")
+    await wait_live(page)
+    card = page.locator(".task-card")
+    await expect(card).to_contain_text("Import")
+    recado.stop()
+    await page.get_by_role("searchbox", name="Search").fill("imp")  # asks anew
+    trouble = page.locator(".trouble")
+    await expect(trouble).to_contain_text("The server does not answer")
+    await expect(card).to_contain_text("Import")
+    await expect(page.locator(".state")).not_to_have_class(re.compile("connected$"))
+    recado.start()
+    await trouble.get_by_role("button", name="Try again").click()
+    await expect(trouble).to_be_hidden()
+    await expect(card).to_contain_text("Import")
+    await wait_live(page)

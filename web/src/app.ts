@@ -281,6 +281,11 @@ export class App {
 
   private focusTitle(): void {
     window.scrollTo(0, 0);
+    const wanted = this.main.querySelector<HTMLElement>('[data-focus]');
+    if (wanted && wanted.offsetParent !== null) {
+      wanted.focus({ preventScroll: true });
+      return;
+    }
     const titles = ['h1', 'h2[tabindex]'].flatMap((kind) => [...this.main.querySelectorAll<HTMLElement>(kind)]);
     titles.find((title) => title.offsetParent !== null)?.focus({ preventScroll: true });
   }

@@ -142,6 +142,8 @@ export const enPages = {
   deleteTaskAsk: 'Delete “{title}” with its subtasks?',
 
   waiting: 'Waiting',
+  badgeWaiting: 'waiting',
+  badgeWaiting_one: 'waiting',
   waitingCount: '{n} waiting for a decision',
   decided: 'Decided',
   decidedBy: 'By',
@@ -395,6 +397,8 @@ export const ptPages: Record<keyof typeof enPages, string> = {
   deleteTaskAsk: 'Excluir “{title}” com as subtarefas?',
 
   waiting: 'Pendentes',
+  badgeWaiting: 'pendentes',
+  badgeWaiting_one: 'pendente',
   waitingCount: '{n} à espera de decisão',
   decided: 'Decididas',
   decidedBy: 'Por',

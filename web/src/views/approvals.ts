@@ -95,7 +95,7 @@ export function approvalsView(ctx: Context): View {
     } catch (error) {
       counter.textContent = '';
       waiting.fail(error);
-      decided.show('', () => []);
+      decided.giveUp();
     }
   }, EVERY_MS);
   const soon = throttle(() => poll.now(), LIVE_EVERY_MS);

@@ -12,7 +12,7 @@ import { messageView, type MessageView } from './message';
 
 const PAGE = 50;
 const CATCH_UP_MS = 1500; // while the live channel is not to be had
-const AT_END_PX = 60;
+const AT_END_PX = 24;
 
 export interface Pane {
   readonly node: HTMLElement;
@@ -22,6 +22,7 @@ export interface Pane {
 export interface Shared {
   settings: chat.Settings; // kept from one conversation to the next
   draft: string;
+  begun: number | null; // with the first message, whose writer goes on writing
   changed: () => void; // the list of conversations is not what it was
 }
 
@@ -50,9 +51,19 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   let unwatch = (): void => undefined;
   const wasWriting = new Set<string>();
 
-  const atEnd = (): boolean => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < AT_END_PX;
+  // The end is followed until the reader looks at what was said before, however the text grows.
+  let follows = true;
+  let scrolledTo = 0;
+  const fromEnd = (): number => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
+  const grown = new ResizeObserver(() => {
+    if (follows) scroll.scrollTop = scroll.scrollHeight;
+    latest.hidden = fromEnd() < AT_END_PX;
+  });
+  grown.observe(list);
+  grown.observe(scroll);
 
   function toEnd(): void {
+    follows = true;
     scroll.scrollTop = scroll.scrollHeight;
     latest.hidden = true;
   }
@@ -77,7 +88,6 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   }
 
   function draw(): void {
-    const stay = !atEnd();
     status.hidden = thread.messages.length > 0;
     let place = list.firstChild;
     for (const message of thread.messages) {
@@ -92,8 +102,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
       else list.insertBefore(view.node, place);
       announce(message);
     }
-    if (!stay) toEnd();
-    else latest.hidden = atEnd();
+    if (follows) toEnd();
     drawControls();
     catchUp();
   }
@@ -130,11 +139,12 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     older.disabled = true;
     try {
       const page = await chat.readMessages(id, PAGE, first.id);
-      const fromEnd = scroll.scrollHeight - scroll.scrollTop;
+      const before = scroll.scrollHeight - scroll.scrollTop;
+      follows = false;
       thread.addRows(page.messages);
       older.hidden = !page.has_more;
       draw();
-      scroll.scrollTop = scroll.scrollHeight - fromEnd;
+      scroll.scrollTop = scroll.scrollHeight - before;
     } catch (error) {
       problem.textContent = ctx.failure(error);
     }
@@ -179,13 +189,13 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
       shared.draft = '';
       shared.changed();
       if (id === null) {
+        shared.begun = target;
         ctx.go(routeTo('chat', String(target)));
         return;
       }
       thread.addRows([sent.message, sent.answer]);
-      toEnd();
+      follows = true;
       draw();
-      toEnd();
       composer.focus();
     } catch (error) {
       sayWrong(error);
@@ -298,7 +308,13 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   rename.addEventListener('click', openRename);
   remove.addEventListener('click', () => void erase());
   latest.addEventListener('click', toEnd);
-  scroll.addEventListener('scroll', () => { latest.hidden = atEnd(); });
+  scroll.addEventListener('scroll', () => {
+    const left = fromEnd();
+    if (left < AT_END_PX && (left < 2 || scroll.scrollTop >= scrolledTo)) follows = true;
+    else if (scroll.scrollTop < scrolledTo) follows = false;
+    scrolledTo = scroll.scrollTop;
+    latest.hidden = left < AT_END_PX;
+  });
 
   if (id !== null) {
     const channel = `chat:${id}`;
@@ -325,6 +341,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     destroy: () => {
       gone = true;
       clearTimeout(catching);
+      grown.disconnect();
       unwatch();
     },
   };
