@@ -38,11 +38,11 @@ describe('routes', () => {
 
 describe('filters of executions', () => {
   it('come from the address', () => {
-    const { filters, page } = readFilters(new URLSearchParams('status=failed&agent_id=ana&page=3&other=1'));
+    const { filters, page } = readFilters(new URLSearchParams('status=failed&agent=ana&page=3&other=1'));
     expect(page).toBe(3);
     expect(isFiltered(filters)).toBe(true);
     expect(Object.entries(filterQuery(filters)).filter(([, v]) => v !== undefined)).toEqual(
-      [['agent_id', 'ana'], ['status', 'failed']]);
+      [['agent', 'ana'], ['status', 'failed']]);
   });
 
   it.each(['', '0', '-1', 'x', '1.5'])('page %s is the first', (text) => {

@@ -133,7 +133,7 @@ export function runsView(ctx: Context, route: Route): View {
   const clear = h('button', { type: 'button' }, t('clearFilters'));
   const form = h('form', { class: 'filter-form', role: 'search', 'aria-label': t('filters') },
     field(t('from'), input('from', { type: 'date' })), field(t('to'), input('to', { type: 'date' })),
-    field(t('agent'), input('agent_id', { type: 'search', list: 'known-agents', autocapitalize: 'none' })),
+    field(t('agent'), input('agent', { type: 'search', list: 'known-agents', autocapitalize: 'none' })),
     field(t('status'), choice('status', runs.STATUSES)), field(t('method'), choice('method', runs.METHODS)),
     field(t('kind'), choice('kind', runs.KINDS)), field(t('text'), input('q', { type: 'search' })), clear, agents);
 
