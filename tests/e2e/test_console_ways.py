@@ -3,10 +3,12 @@ and what a person who types something wrong is told. A real Chromium on a real s
 
 import json
 import re
+import time
 
+import jwt
 import pytest
 
-from console_page import PHONE, WIDE, open_console, shoot, wait_live  # noqa: F401
+from console_page import KEY, PHONE, WIDE, open_console, wait_live  # noqa: F401
 from test_console_chat import chat, composer, finished, say  # noqa: F401
 from test_console_work import add_approval, add_run, back_end, tell  # noqa: F401
 
@@ -333,3 +335,41 @@ async def test_rows_stay_while_the_server_is_away(start_recado, open_console):
     await expect(trouble).to_be_hidden()
     await expect(card).to_contain_text("Import")
     await wait_live(page)
+
+
+async def test_a_page_that_was_not_there_comes_with_the_server(start_recado, open_console):
+    from playwright.async_api import expect
+
+    recado = start_recado()
+    page = await open_console(recado, allow="ERR_|WebSocket|50[0-9]")
+    await wait_live(page)
+    recado.stop()
+    await page.evaluate("location.hash = '#/tasks'")
+    await expect(page.get_by_text("This page could not be loaded.")).to_be_visible()
+    recado.start()
+    await expect(page.get_by_text("No tasks yet")).to_be_visible()
+
+
+# Access.
+
+
+async def test_a_token_alone_is_told_what_it_does_not_open(start_recado, open_console):
+    from playwright.async_api import expect
+
+    secret = "k" * 40
+    recado = start_recado(f"auth: {{ api_keys: [{KEY}], hmac_secret: {secret} }}\n")
+    token = jwt.encode({"sub": "ana", "exp": int(time.time()) + 600}, secret, "HS256")
+    page = await open_console(recado, allow="401|403|WebSocket")
+    await page.get_by_label("Token (JWT)").fill(token)
+    await page.get_by_role("button", name="Sign in").click()
+    banner = page.locator(".banner")
+    await expect(banner).to_have_text(re.compile("^Signed in with a token: .* ask for an API key"))
+    await page.goto(f"{recado.url}/#/tasks")  # which a token opens
+    await expect(page.get_by_text("No tasks yet")).to_be_visible()
+    await expect(banner).to_be_hidden()
+    await page.goto(f"{recado.url}/#/sessions")
+    await expect(page.locator(".trouble")).to_contain_text("This needs an API key.")
+    await page.goto(f"{recado.url}/#/approvals")
+    tell(recado, "/api/approvals", {"id": "p1", "action": "pay"}, key=KEY)
+    await page.get_by_role("button", name="Approve: pay").click()
+    await expect(page.locator("[data-title=By]")).to_have_text("ana")

@@ -22,6 +22,8 @@ import type { Word } from './words';
 
 const EVERY_MS = 2000;
 const WAITING_EVERY_MS = 30_000; // besides what the channel of approvals says
+const RELOADED = 'recado.reloaded';
+const RELOAD_EVERY_MS = 60_000;
 const DRAW_EVERY_MS = 80; // however many events arrive meanwhile
 
 const THEMES: Record<Mode, { word: Word; icon: string }> = {
@@ -62,6 +64,7 @@ export class App {
   private locked = false;
   private admitted = false; // the API answered us
   private drawing = 0;
+  private lost = false; // a page's file could not be fetched
 
   constructor(private readonly root: HTMLElement) {
     const { live, log, known } = this.ctx;
@@ -106,11 +109,12 @@ export class App {
       }
       this.ctx.figures.push(await api.metrics());
       this.say('');
+      if (this.lost) this.fetchAnew();
       this.view?.figures?.();
     } catch (error) {
       if (!(error instanceof api.ApiError)) this.say(t('serverSilent'));
       else if (!error.unauthorized) this.say(this.failure(error));
-      else if (readAccess().token && !readAccess().apiKey) this.say(t('needsKey'));
+      else if (readAccess().token && !readAccess().apiKey) this.say(this.page === '' ? t('tokenOnly') : '');
       else this.lock();
     }
   }
@@ -270,13 +274,23 @@ export class App {
     else this.focusTitle();
   }
 
-  // A page's file is gone when the server was replaced while this page was open.
+  // The server answers again; a file that is still not there does not make the page go round and round.
+  private fetchAnew(): void {
+    this.lost = false;
+    const last = Number(sessionStorage.getItem(RELOADED));
+    if (Date.now() - last < RELOAD_EVERY_MS) return;
+    sessionStorage.setItem(RELOADED, String(Date.now()));
+    location.reload();
+  }
+
+  // A page's file cannot be had while the server is away, and is gone when it was replaced meanwhile.
   private missing(error: unknown): View {
+    this.lost = true;
     const again = h('button', { type: 'button', class: 'primary' }, t('reload'));
     again.addEventListener('click', () => location.reload());
     return { node: h('section', { class: 'card page' },
       h('h1', { tabindex: '-1' }, t('pageMissing')),
-      h('p', { class: 'error', role: 'alert' }, String(error)), again) };
+      h('p', { class: 'note' }, String(error)), again) };
   }
 
   private focusTitle(): void {
