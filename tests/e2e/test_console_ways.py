@@ -8,7 +8,7 @@ import time
 import jwt
 import pytest
 
-from console_page import KEY, PHONE, WIDE, open_console, wait_live  # noqa: F401
+from console_page import KEY, PHONE, WIDE, open_console, shoot, wait_live  # noqa: F401
 from test_console_chat import chat, composer, finished, say  # noqa: F401
 from test_console_work import add_approval, add_run, back_end, tell  # noqa: F401
 
@@ -96,6 +96,29 @@ async def test_a_closed_dialog_gives_the_focus_back(recado, open_console):
     await expect(page.locator("[data-state=paused]")).to_have_count(1)
     await page.keyboard.press("Escape")
     await expect(remove).to_be_focused()
+
+
+async def test_the_focus_stays_where_rows_are_drawn_anew(recado, open_console):
+    from playwright.async_api import expect
+
+    add_approval(recado, "p1", "pay")
+    page = await open_console(recado, "#/approvals")
+    await wait_live(page)
+    note = page.get_by_label("Note for pay")
+    await note.press_sequentially("go head")
+    for _ in range(4):
+        await note.press("ArrowLeft")
+    add_approval(recado, "p2", "send")
+    await expect(page.locator("[data-approval=p2]")).to_be_visible()
+    await expect(note).to_be_focused()
+    await page.keyboard.type("a")
+    await expect(note).to_have_value("go ahead")
+    # The button is gone: the next one is not pressed by whoever presses twice.
+    approve = page.get_by_role("button", name="Approve: pay")
+    await approve.press("Enter")
+    await expect(page.locator("[data-approval=p1]")).to_have_count(0)
+    await expect(page.get_by_role("heading", name="Approvals", level=1)).to_be_focused()
+    assert json.loads(recado.get("/api/approvals/p2")[2])["status"] == "pending"
 
 
 # Charts.
@@ -293,6 +316,22 @@ async def test_a_growing_answer_is_followed_until_the_reader_looks_back(chat, up
     await page.wait_for_function(at_end)
 
 
+async def test_an_answer_keeps_its_numbers_and_columns(chat, open_console):
+    from playwright.async_api import expect
+
+    server = chat("echo")
+    page = await open_console(server, "#/chat/new")
+    await wait_live(page)
+    await composer(page).fill("3. three\n4. four\n\n| name | total |\n|---|---:|\n| a | 12 |")
+    assert await composer(page).evaluate("e => e.scrollHeight <= e.clientHeight")  # all of it is seen
+    await page.get_by_role("button", name="Send").click()
+    await expect(finished(page)).to_have_count(1)
+    answer = page.locator(".message.theirs .markdown")
+    await expect(answer.locator("ol")).to_have_attribute("start", "3")
+    await expect(answer.get_by_role("cell", name="12")).to_have_css("text-align", "right")
+    await expect(answer.get_by_role("cell", name="a", exact=True)).to_have_css("text-align", "start")
+
+
 async def test_who_writes_goes_on_writing(chat, open_console):
     """The place to write has the focus in a new conversation, and after its first message too."""
     from playwright.async_api import expect
@@ -373,3 +412,47 @@ async def test_a_token_alone_is_told_what_it_does_not_open(start_recado, open_co
     tell(recado, "/api/approvals", {"id": "p1", "action": "pay"}, key=KEY)
     await page.get_by_role("button", name="Approve: pay").click()
     await expect(page.locator("[data-title=By]")).to_have_text("ana")
+
+
+# A store that is away.
+
+
+@pytest.fixture
+def database():
+    from test_durable import Database
+
+    server = Database("postgres")
+    yield server
+    server.end()
+
+
+async def test_a_store_that_is_away_is_told_on_every_page(start_recado, database, open_console):
+    import asyncio
+
+    from playwright.async_api import expect
+
+    recado = start_recado(f"store: '{database.url}'")
+    tell(recado, "/api/orquestrador/tasks", {"title": "Import"})
+    page = await open_console(recado, "#/tasks", allow="503")
+    await wait_live(page)
+    await expect(page.locator(".task-card")).to_have_count(1)
+    await asyncio.to_thread(database, "stop")
+    await page.get_by_label("Status of Import").select_option("executing")
+    await expect(page.get_by_role("alert").filter(has_text="Failed:").first).to_be_visible()
+    await page.get_by_role("button", name="New task").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Title").fill("Kept words")
+    await dialog.get_by_role("button", name="Create").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("Failed:")
+    await expect(dialog.get_by_label("Title")).to_have_value("Kept words")
+    for route in ("runs", "approvals", "chat"):
+        await page.goto(f"{recado.url}/#/{route}")
+        await expect(page.get_by_text(re.compile("^Failed:")).first).to_be_visible()
+        await expect(page.get_by_text("Loading…")).to_have_count(0)
+        await shoot(page, f"{route}-store-away-wide-light-en")
+    await page.goto(f"{recado.url}/#/tasks")
+    await expect(page.locator(".trouble")).to_be_visible()
+    await asyncio.to_thread(database, "start")
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.locator(".task-card")).to_have_count(1)
+    await expect(page.locator(".trouble")).to_be_hidden()

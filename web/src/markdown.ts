@@ -18,6 +18,7 @@ const ALLOWED_ATTR = ['href', 'title', 'start', 'class', 'align'];
 function clean(html: string): DocumentFragment {
   return DOMPurify.sanitize(html, {
     ALLOWED_TAGS, ALLOWED_ATTR, ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false,
+    ADD_URI_SAFE_ATTR: ['start', 'align'], // no addresses, or they would be held against the next line
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i, RETURN_DOM_FRAGMENT: true,
   });
 }

@@ -19,15 +19,22 @@ export class Place {
     this.node.setAttribute('aria-busy', 'false');
     this.say('');
     if (state === this.drawn && state !== '') return;
-    const focused = focusKey(document.activeElement);
-    const hadFocus = this.rows.contains(document.activeElement);
+    const active = document.activeElement;
+    const focused = focusKey(active);
+    const caret = active instanceof HTMLInputElement ? [active.selectionStart, active.selectionEnd] as const : null;
+    const hadFocus = this.rows.contains(active);
     this.drawn = state;
     this.rows.replaceChildren(...draw().flatMap((child) =>
       child === null || child === undefined || child === false ? []
         : [child instanceof Node ? child : String(child)]));
-    if (hadFocus && focused) {
-      this.rows.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-    }
+    if (hadFocus) this.focusAgain(focused, caret);
+  }
+
+  // On what took its place; where that is gone, at the title and not on a button that does something else.
+  private focusAgain(key: string, caret: readonly [number | null, number | null] | null): void {
+    const heir = key === '' ? null : this.rows.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
+    (heir ?? document.querySelector<HTMLElement>('main h1'))?.focus({ preventScroll: true });
+    if (caret && heir instanceof HTMLInputElement) heir.setSelectionRange(...caret);
   }
 
   fail(error: unknown): void {
@@ -43,9 +50,11 @@ export class Place {
 
   private say(text: string): void {
     if (text === this.said) return;
+    const hadFocus = this.trouble.contains(document.activeElement);
     this.said = text;
     this.trouble.hidden = text === '';
     this.trouble.replaceChildren(...(text ? [h('p', { class: 'error' }, text), this.button()] : []));
+    if (hadFocus) this.focusAgain('', null);
   }
 
   private button(): HTMLElement {

@@ -130,7 +130,7 @@ export function runsView(ctx: Context, route: Route): View {
   }
   const choice = (name: 'status' | 'method' | 'kind', values: readonly string[]): HTMLElement =>
     select(name, [['', t('any')], ...values.map((v) => [v, stateWord(v)] as const)], filters[name]);
-  const clear = h('button', { type: 'button' }, t('clearFilters'));
+  const clear = h('button', { type: 'button', disabled: !runs.isFiltered(filters) }, t('clearFilters'));
   const form = h('form', { class: 'filter-form', role: 'search', 'aria-label': t('filters') },
     field(t('from'), input('from', { type: 'date' })), field(t('to'), input('to', { type: 'date' })),
     field(t('agent'), input('agent', { type: 'search', list: 'known-agents', autocapitalize: 'none' })),
