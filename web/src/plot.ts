@@ -26,9 +26,10 @@ export interface PlotOptions {
 
 const HEADROOM = 1.1;
 const SPAN_MIN_SECONDS = 60;
+const SECONDS_UNTIL = 300;
 const SIDE_PX = 28;
 const DAY_STEPS = [1, 2, 5, 7, 10, 15];
-const TIME_STEPS = [10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600];
+const TIME_STEPS = [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600];
 const BINARY_STEPS = Array.from({ length: 50 }, (_, i) => 2 ** i);
 const FONT = '11px system-ui, sans-serif';
 
@@ -92,9 +93,13 @@ export class Plot {
 
   private build(width: number): uPlot.Options {
     const { series, bars = false, max, formatX, formatAxis = formatX, formatY, height, binary } = this.options;
-    // Half of the last label stands beyond the last point.
-    const halfLabel = (): number =>
-      Math.ceil(textWidth(formatAxis(this.data[0][this.data[0].length - 1] ?? 0, 1), FONT) / 2);
+    // Half of the last label stands beyond the last point; it has seconds while the span is short.
+    const halfLabel = (): number => {
+      const [xs] = this.data;
+      const last = xs[xs.length - 1] ?? 0;
+      const step = last - (xs[0] ?? 0) > SECONDS_UNTIL ? SPAN_MIN_SECONDS : 1;
+      return Math.ceil(textWidth(formatAxis(last, step), FONT) / 2);
+    };
     const barPaths = uPlot.paths.bars?.({ size: [0.7, 40], gap: 0 });
     return {
       width,
