@@ -350,6 +350,30 @@ async def test_who_writes_goes_on_writing(chat, open_console):
     await expect(finished(page)).to_have_count(2)
 
 
+async def test_what_was_typed_waits_in_its_conversation(chat, open_console):
+    from playwright.async_api import expect
+
+    server = chat(url="http://127.0.0.1:9/v1")
+    one, two = (json.loads(server.post("/api/chat/conversations", {"title": title})[2])["id"]
+                for title in ("One", "Two"))
+    page = await open_console(server, f"#/chat/{one}")
+    await wait_live(page)
+    await say(page, "Is anybody there?")
+    again = page.get_by_role("button", name="Ask again")
+    await expect(again).to_be_visible()
+    await composer(page).fill("meant for One")
+    await again.click()
+    await expect(page.locator(".message.mine")).to_have_count(2)
+    await expect(composer(page)).to_have_value("meant for One")
+    await page.get_by_role("link", name=re.compile("Two")).click()
+    await expect(page.get_by_role("heading", name="Two", level=1)).to_be_visible()
+    await expect(composer(page)).to_have_value("")
+    await page.get_by_role("link", name="Tasks").click()
+    await expect(page.get_by_text("No tasks yet")).to_be_visible()
+    await page.evaluate(f"location.hash = '#/chat/{one}'")
+    await expect(composer(page)).to_have_value("meant for One")
+
+
 # A server that is away.
 
 

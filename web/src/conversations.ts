@@ -20,6 +20,12 @@ export interface Settings {
   system: string;
 }
 
+export interface Talk {
+  settings: Settings; // kept from one conversation to the next
+  readonly drafts: Map<number | null, string>; // by conversation; null is the one to be
+  begun: number | null; // with the first message, whose writer goes on writing
+}
+
 export interface Sent {
   conversation_id: number;
   channel: string;

@@ -93,8 +93,17 @@ export function isFiltered(filters: Filters): boolean {
   return FILTERS.some((name) => filters[name] !== '');
 }
 
+// A day as the visitor's clock has it, as the list shows its times; the server's own days are those of UTC.
+function moment(day: string, ends: boolean): string | undefined {
+  const ms = Date.parse(`${day}T${ends ? '23:59:59.999' : '00:00:00'}`);
+  return Number.isFinite(ms) ? new Date(ms).toISOString() : day || undefined;
+}
+
 export function filterQuery(filters: Filters): Query {
-  return Object.fromEntries(FILTERS.map((name) => [name, filters[name] || undefined]));
+  return {
+    ...Object.fromEntries(FILTERS.map((name) => [name, filters[name] || undefined])),
+    from: moment(filters.from, false), to: moment(filters.to, true),
+  };
 }
 
 export const DAYS = 30;

@@ -49,6 +49,14 @@ describe('filters of executions', () => {
     expect(readFilters(new URLSearchParams({ page: text })).page).toBe(1);
   });
 
+  it('mean the days of the visitor', () => {
+    vi.stubEnv('TZ', 'America/Sao_Paulo');
+    const { filters } = readFilters(new URLSearchParams('from=2026-11-29&to=2026-11-30'));
+    expect(filterQuery(filters)).toMatchObject({ from: '2026-11-29T03:00:00.000Z', to: '2026-12-01T02:59:59.999Z' });
+    expect(filterQuery({ ...filters, from: 'yesterday', to: '' })).toMatchObject({ from: 'yesterday', to: undefined });
+    vi.unstubAllEnvs();
+  });
+
   it('leave the days of the chart alone', () => {
     const { filters } = readFilters(new URLSearchParams('from=2026-01-01&to=2026-01-02&method=USER'));
     expect(statsQuery(filters)).toMatchObject({ days: 30, method: 'USER', from: undefined, to: undefined });

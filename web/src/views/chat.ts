@@ -24,7 +24,8 @@ export function chatView(ctx: Context, first: Route): View {
   let limit = PAGE;
   let open = '';
   let pane: Pane | null = null;
-  const shared: Shared = { settings: { ...chat.NO_SETTINGS }, draft: '', begun: null, changed: () => poll.now() };
+  ctx.talk ??= { settings: { ...chat.NO_SETTINGS }, drafts: new Map(), begun: null };
+  const shared: Shared = Object.assign(ctx.talk, { changed: () => poll.now() });
   const place = new Place(ctx, () => poll.now());
   const more = h('button', { type: 'button', class: 'small', hidden: true }, t('showMore'));
   const start = h('a', { href: routeTo('chat', 'new'), class: 'button primary new' }, icon(ICONS.plus), t('newConversation'));

@@ -19,10 +19,7 @@ export interface Pane {
   destroy(): void;
 }
 
-export interface Shared {
-  settings: chat.Settings; // kept from one conversation to the next
-  draft: string;
-  begun: number | null; // with the first message, whose writer goes on writing
+export interface Shared extends chat.Talk {
   changed: () => void; // the list of conversations is not what it was
 }
 
@@ -40,7 +37,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   const rename = h('button', { type: 'button', class: 'small' }, t('rename'));
   const remove = h('button', { type: 'button', class: 'small' }, t('delete'));
   const composer = h('textarea', {
-    name: 'message', rows: '2', value: shared.draft, placeholder: t('messagePlaceholder'), 'aria-label': t('message'),
+    name: 'message', rows: '2', value: shared.drafts.get(id) ?? '', placeholder: t('messagePlaceholder'), 'aria-label': t('message'),
   });
   const send = h('button', { type: 'submit', class: 'primary' }, t('sendMessage'));
   const stop = h('button', { type: 'button', class: 'danger', hidden: true }, icon(ICONS.stop), t('stopAnswer'));
@@ -185,8 +182,11 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
         if (id === null && error instanceof ApiError) await chat.deleteConversation(target).catch(() => undefined);
         throw error;
       });
-      composer.value = '';
-      shared.draft = '';
+      // Who asks again has perhaps begun to write something else.
+      if (composer.value.trim() === text) {
+        composer.value = '';
+        shared.drafts.delete(id);
+      }
       shared.changed();
       if (id === null) {
         shared.begun = target;
@@ -297,7 +297,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     const text = composer.value.trim();
     if (text !== '' && !sending && !thread.streaming) void say(text);
   });
-  composer.addEventListener('input', () => { shared.draft = composer.value; });
+  composer.addEventListener('input', () => { shared.drafts.set(id, composer.value); });
   composer.addEventListener('keydown', (e) => {
     if (e.key !== 'Enter' || e.shiftKey || e.isComposing) return;
     e.preventDefault();
