@@ -374,6 +374,32 @@ async def test_what_was_typed_waits_in_its_conversation(chat, open_console):
     await expect(composer(page)).to_have_value("meant for One")
 
 
+async def test_who_asks_too_early_is_told_so(chat, upstream, open_console):
+    from playwright.async_api import expect
+
+    server = chat("gate?n=3")
+    made = json.loads(server.post("/api/chat/conversations", {
+        "title": "One", "model": "gate?n=3", "system_prompt": "Be brief"})[2])["id"]
+    page = await open_console(server, f"#/chat/{made}")
+    await wait_live(page)
+    await page.get_by_text("Model and settings").click()
+    await expect(page.get_by_label("Model", exact=True)).to_have_attribute("placeholder", "gate?n=3")
+    await expect(page.get_by_label("System prompt")).to_have_attribute("placeholder", "Be brief")
+    await say(page, "First")
+    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    await say(page, "Second")
+    early = page.get_by_text("The answer is still being written")
+    await expect(early).to_be_visible()
+    await expect(composer(page)).to_have_value("Second")
+    upstream.release(10)
+    await expect(finished(page)).to_have_count(1)
+    await expect(early).to_be_hidden()
+    await composer(page).press("Enter")
+    await expect(page.locator(".message.mine")).to_have_count(2)
+    upstream.release(10)
+    await expect(finished(page)).to_have_count(2)
+
+
 # A server that is away.
 
 

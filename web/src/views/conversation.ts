@@ -70,6 +70,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     stop.hidden = !writing;
     send.hidden = writing;
     send.disabled = sending;
+    if (!writing && problem.textContent === t('answerUnderWay')) problem.textContent = '';
   }
 
   // What is heard: that an answer has begun, and the whole of it when it is there.
@@ -152,6 +153,10 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     if (!conversation) return;
     title.textContent = conversation.title || t('conversationN', { id: conversation.id });
     document.title = `${title.textContent} · Recado`;
+    // What an empty field means here.
+    for (const [name, own] of [['model', conversation.model], ['system', conversation.system_prompt]] as const) {
+      settings.querySelector(`[name=${name}]`)?.setAttribute('placeholder', own || t('asConfigured'));
+    }
   }
 
   async function loadHead(): Promise<void> {
@@ -272,7 +277,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
       return box;
     };
     const known = h('datalist', { id: 'known-models' });
-    const model = input('model', { list: 'known-models', autocapitalize: 'none', placeholder: conversation?.model ?? t('asConfigured') });
+    const model = input('model', { list: 'known-models', autocapitalize: 'none', placeholder: t('asConfigured') });
     const system = h('textarea', { name: 'system', rows: '2', value: shared.settings.system, placeholder: t('asConfigured') });
     system.addEventListener('input', () => { shared.settings.system = system.value; });
     const box = h('details', { class: 'settings' }, h('summary', {}, t('modelSettings')), h('div', { class: 'grid' },
@@ -295,7 +300,9 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   form.addEventListener('submit', (e) => {
     e.preventDefault();
     const text = composer.value.trim();
-    if (text !== '' && !sending && !thread.streaming) void say(text);
+    if (text === '' || sending) return;
+    if (thread.streaming) problem.textContent = t('answerUnderWay');
+    else void say(text);
   });
   composer.addEventListener('input', () => { shared.drafts.set(id, composer.value); });
   composer.addEventListener('keydown', (e) => {
