@@ -45,10 +45,11 @@ def add_approval(server, id, action="send_whatsapp", **more):
 
 @pytest.fixture
 def back_end():
-    """A back end that schedules call; it counts its calls."""
+    """A back end that schedules call; it counts its calls, and answers while its gate is open."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.server.calls += 1
+            self.server.gate.wait(30)
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             body = b'{"output": "all is well"}'
             self.send_response(200)
@@ -62,9 +63,12 @@ def back_end():
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.calls = 0
+    server.gate = threading.Event()
+    server.gate.set()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
+    server.gate.set()
     server.shutdown()
     thread.join()
     server.server_close()

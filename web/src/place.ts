@@ -33,7 +33,8 @@ export class Place {
   // On what took its place; where that is gone, at the title and not on a button that does something else.
   private focusAgain(key: string, caret: readonly [number | null, number | null] | null): void {
     const heir = key === '' ? null : this.rows.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
-    (heir ?? document.querySelector<HTMLElement>('main h1'))?.focus({ preventScroll: true });
+    heir?.focus({ preventScroll: true });
+    if (heir === null || document.activeElement !== heir) document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
     if (caret && heir instanceof HTMLInputElement) heir.setSelectionRange(...caret);
   }
 

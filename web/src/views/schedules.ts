@@ -46,11 +46,13 @@ export function schedulesView(ctx: Context): View {
       const node = h('button', {
         type: 'button', class: 'small', 'aria-label': `${t(word)}: ${name}`, 'data-key': `${word}-${one.id}`,
       }, t(word));
-      node.addEventListener('click', () => void work());
+      node.addEventListener('click', () => {
+        if (node.getAttribute('aria-disabled') !== 'true') void work();
+      });
       return node;
     };
     const run = button('runNow', () => act(schedules.actOnSchedule(one.id, 'run'), t('startedNow', { name })));
-    run.disabled = one.running;
+    if (one.running) run.setAttribute('aria-disabled', 'true'); // which keeps the focus, unlike disabled
     return h('div', { class: 'buttons pairs' }, run,
       one.paused
         ? button('resume', () => act(schedules.actOnSchedule(one.id, 'resume'), t('resumedNow', { name })))
