@@ -265,6 +265,7 @@ async def test_a_schedule_is_changed_and_says_what_came_of_it(recado, back_end, 
     await dialog.get_by_label("Rhythm").fill("often")
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("interval")
+    await expect(dialog.get_by_role("button", name="Save")).to_be_focused()
     await dialog.get_by_label("Rhythm").fill("0 9 * * MON")
     await dialog.get_by_label("Name").fill("Souza")
     await dialog.get_by_role("button", name="Save").click()

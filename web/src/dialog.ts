@@ -1,6 +1,6 @@
 // Questions over the page: one to say yes or no to, and one with a form.
 
-import { h } from './dom';
+import { h, whileBusy } from './dom';
 import { t } from './i18n';
 
 const opened = new Set<HTMLDialogElement>();
@@ -62,10 +62,8 @@ export function openForm({ title, verb, fields, submit }: FormDialog): void {
   const dialog = h('dialog', { 'aria-labelledby': 'form-title' }, h('h2', { id: 'form-title' }, title), form);
 
   async function save(): Promise<void> {
-    send.disabled = true;
     problem.textContent = '';
-    const wrong = await submit();
-    send.disabled = false;
+    const wrong = await whileBusy(send, submit);
     problem.textContent = wrong;
     if (wrong === '') dialog.close();
   }

@@ -85,6 +85,19 @@ export function field(label: string, control: HTMLElement, hint?: Child): HTMLEl
   return h('div', { class: 'field' }, h('label', { for: id }, label), control, note);
 }
 
+// A button that cannot be pressed loses the focus: it gets it back, unless somebody has gone on meanwhile.
+export async function whileBusy<T>(button: HTMLButtonElement, work: () => Promise<T>): Promise<T> {
+  const had = document.activeElement === button;
+  button.disabled = true;
+  try {
+    return await work();
+  } finally {
+    button.disabled = false;
+    const now = document.activeElement;
+    if (had && (now === null || now.matches('body, dialog'))) button.focus();
+  }
+}
+
 // Says beside a field what is wrong with what stands in it, until that is changed.
 export function fieldError(control: HTMLElement, text: string): void {
   const told = control.nextElementSibling;

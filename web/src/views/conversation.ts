@@ -4,7 +4,7 @@ import * as chat from '../conversations';
 import { ApiError, fieldAtFault, models } from '../api';
 import type { Context } from '../context';
 import { ask, openForm } from '../dialog';
-import { field, fieldError, h, icon, ICONS } from '../dom';
+import { field, fieldError, h, icon, ICONS, whileBusy } from '../dom';
 import { t } from '../i18n';
 import { Thread, type Message } from '../record';
 import { routeTo } from '../route';
@@ -134,9 +134,8 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   async function loadOlder(): Promise<void> {
     const first = thread.messages[0];
     if (id === null || !first) return;
-    older.disabled = true;
     try {
-      const page = await chat.readMessages(id, PAGE, first.id);
+      const page = await whileBusy(older, () => chat.readMessages(id, PAGE, first.id));
       const before = scroll.scrollHeight - scroll.scrollTop;
       follows = false;
       thread.addRows(page.messages);
@@ -146,7 +145,6 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     } catch (error) {
       problem.textContent = ctx.failure(error);
     }
-    older.disabled = false;
   }
 
   function drawHead(): void {

@@ -1,7 +1,7 @@
 // The log as it is written: the newest line at the end, filtered, held still or followed.
 
 import type { Context, View } from '../context';
-import { field, h, icon, ICONS, select } from '../dom';
+import { field, h, icon, ICONS, select, whileBusy } from '../dom';
 import { formatClock, formatDateTime } from '../format';
 import { lang, t, tn } from '../i18n';
 import { LEVELS, LogBook, matchLine, readLine, readLogs, type LogFilter, type LogLine } from '../loglines';
@@ -104,9 +104,8 @@ export function logsView(ctx: Context, route: Route): View {
   }
 
   async function loadOlder(): Promise<void> {
-    older.disabled = true;
     try {
-      const page = await readLogs(filter, PAGE, book.firstSeq);
+      const page = await whileBusy(older, () => readLogs(filter, PAGE, book.firstSeq));
       const fromEnd = list.scrollHeight - list.scrollTop;
       followsEnd = false;
       book.prepend(page.logs);
@@ -116,7 +115,6 @@ export function logsView(ctx: Context, route: Route): View {
     } catch (error) {
       problem.textContent = ctx.failure(error);
     }
-    older.disabled = false;
   }
 
   function arrived(data: unknown): void {
