@@ -50,7 +50,7 @@ export function createSchedule(form: ScheduleForm): Promise<Schedule> {
   const isHttp = kind === 'http';
   return rest('POST', 'schedules', {
     body: {
-      id: idOf(name), name, display_name: name, kind, ...readRhythm(form.rhythm),
+      id: idOf(name), name, display_name: name, ...readRhythm(form.rhythm),
       ...(isHttp ? (url ? { url } : {}) : { prompt }), ...(!isHttp && model ? { model } : {}),
     },
   });
