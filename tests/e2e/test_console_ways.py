@@ -427,7 +427,7 @@ async def test_rows_stay_while_the_server_is_away(start_recado, open_console):
     trouble = page.locator(".trouble")
     await expect(trouble).to_contain_text("The server does not answer")
     await expect(card).to_contain_text("Import")
-    await expect(page.locator(".state")).not_to_have_class(re.compile("connected$"))
+    await expect(page.locator(".state")).not_to_have_class(re.compile(r"\bconnected"))
     recado.start()
     await trouble.get_by_role("button", name="Try again").click()
     await expect(trouble).to_be_hidden()
