@@ -428,9 +428,10 @@ async def test_rows_stay_while_the_server_is_away(start_recado, open_console):
     await expect(trouble).to_contain_text("The server does not answer")
     await expect(card).to_contain_text("Import")
     await expect(page.locator(".state")).not_to_have_class(re.compile(r"\bconnected"))
-    recado.start()
     await trouble.get_by_role("button", name="Try again").click()
-    await expect(trouble).to_be_hidden()
+    await expect(trouble).to_be_visible()
+    recado.start()
+    await expect(trouble).to_be_hidden()  # by itself, once the page is connected again
     await expect(card).to_contain_text("Import")
     await wait_live(page)
 
@@ -511,7 +512,7 @@ async def test_a_store_that_is_away_is_told_on_every_page(start_recado, database
         await shoot(page, f"{route}-store-away-wide-light-en")
     await page.goto(f"{recado.url}/#/tasks")
     await expect(page.locator(".trouble")).to_be_visible()
-    await asyncio.to_thread(database, "start")
     await page.get_by_role("button", name="Try again").click()
-    await expect(page.locator(".task-card")).to_have_count(1)
+    await asyncio.to_thread(database, "start")
+    await expect(page.locator(".task-card")).to_have_count(1, timeout=60_000)
     await expect(page.locator(".trouble")).to_be_hidden()
