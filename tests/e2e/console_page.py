@@ -59,9 +59,13 @@ async def shoot(page, name):
 
 
 async def wait_live(page):
+    """Connected; and where events are shown, the server has confirmed what is followed."""
     from playwright.async_api import expect
 
-    await expect(page.locator(".state")).to_have_class(re.compile("connected"))
+    await expect(page.locator(".state")).to_have_class(re.compile(r"\bconnected"))
+    events = page.locator(".live .events")
+    if await events.count():
+        await expect(events).to_have_attribute("data-following", re.compile("."))
 
 
 def event_rows(page):

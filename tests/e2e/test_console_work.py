@@ -17,12 +17,12 @@ ROUTES = ("runs", "tasks", "approvals", "schedules", "monitor", "logs")
 LOADING = re.compile("Loading…|Carregando…")
 
 
-def tell(server, path, body, method="POST", expect=(200, 201, 202)):
+def tell(server, path, body, method="POST", expect=(200, 201, 202), key=None):
     from servers import open_url
 
     status, _, answer = open_url(
         server.url + path, data=json.dumps(body).encode(), method=method,
-        headers={"Content-Type": "application/json"})
+        headers={"Content-Type": "application/json", **({"X-API-Key": key} if key else {})})
     assert status in expect, (path, status, answer)
     return json.loads(answer)
 
@@ -45,10 +45,11 @@ def add_approval(server, id, action="send_whatsapp", **more):
 
 @pytest.fixture
 def back_end():
-    """A back end that schedules call; it counts its calls."""
+    """A back end that schedules call; it counts its calls, and answers while its gate is open."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.server.calls += 1
+            self.server.gate.wait(30)
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             body = b'{"output": "all is well"}'
             self.send_response(200)
@@ -62,9 +63,12 @@ def back_end():
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.calls = 0
+    server.gate = threading.Event()
+    server.gate.set()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
+    server.gate.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -127,15 +131,15 @@ async def test_executions_are_filtered_paged_and_counted(recado, open_console):
     await expect(page.get_by_text("51 to 60 of 60")).to_be_visible()
     await expect(page).to_have_url(re.compile("page=2"))
     search = page.get_by_role("search", name="Filters")
-    await search.get_by_label("Agent").fill("bia")
+    await search.get_by_label("Agent").fill("Bia")  # a name, or an id
     await search.get_by_label("Status").select_option("failed")
     await expect(page.get_by_text("1 to 5 of 5")).to_be_visible()
-    await expect(page).to_have_url(re.compile("agent_id=bia&status=failed$"))
+    await expect(page).to_have_url(re.compile("agent=Bia&status=failed$"))
     await search.get_by_label("Method").select_option("USER")
     await expect(page.get_by_text("1 to 1 of 1")).to_be_visible()
     await page.reload()
     await expect(page.get_by_text("1 to 1 of 1")).to_be_visible()
-    await expect(search.get_by_label("Agent")).to_have_value("bia")
+    await expect(search.get_by_label("Agent")).to_have_value("Bia")
     await search.get_by_label("To").fill("2020-01-31")
     await expect(page.get_by_text("No execution matches these filters.")).to_be_visible()
     await page.get_by_role("button", name="Clear filters").click()
@@ -158,7 +162,16 @@ async def test_an_execution_in_detail(recado, open_console):
     await expect(page.locator(".failure")).to_have_text("the disk is full")
     await shoot(page, "run-wide-light-en")
     await page.get_by_role("button", name="Retry").click()
-    await expect(page.get_by_role("table", name="Attempts").locator("tbody tr")).to_have_count(2)
+    former = page.get_by_role("region", name="Former attempts").locator("details")
+    await expect(former).to_have_count(1)
+    await expect(former.locator("summary [data-state=failed]")).to_be_visible()
+    await expect(former.get_by_text("read the log")).to_be_hidden()
+    await former.locator("summary").press("Enter")
+    await expect(former.locator(".steps li")).to_contain_text("read the log")
+    await expect(former.locator(".failure")).to_have_text("the disk is full")
+    tell(recado, f"/api/runs/{run}/steps", {"name": "once more", "status": "running"})
+    await expect(page.locator(".steps li").first).to_contain_text("once more")
+    await expect(former.locator(".failure")).to_be_visible()  # stays open
     await page.get_by_role("button", name="Cancel the execution").click()
     await page.get_by_role("dialog").get_by_role("button", name="Cancel the execution").click()
     await expect(page.locator(".facts [data-state=cancelled]")).to_be_visible()

@@ -79,6 +79,13 @@ async function post<T>(method: string, body: string): Promise<T> {
   return ((await read(answer)).result ?? {}) as T;
 }
 
+// "bad request: temperature: must be a number" speaks of a field; null when nothing does.
+export function fieldAtFault(error: unknown, fields: readonly string[]): { field: string; why: string } | null {
+  if (!(error instanceof ApiError) || error.status !== 400) return null;
+  const [, field = '', why = ''] = /^(?:bad request: )?(\w+): (.+)$/s.exec(error.message) ?? [];
+  return fields.includes(field) ? { field, why } : null;
+}
+
 export type Query = Record<string, string | number | undefined>;
 
 export function withQuery(path: string, query: Query): string {

@@ -4,6 +4,7 @@ import { readAccess } from './access';
 import * as api from './api';
 import { countApprovals } from './approvals';
 import { createContext, type Context, type View } from './context';
+import { closeDialogs } from './dialog';
 import { h, icon, ICONS } from './dom';
 import { splitChannels } from './filter';
 import { lang, setLang, t } from './i18n';
@@ -21,6 +22,8 @@ import type { Word } from './words';
 
 const EVERY_MS = 2000;
 const WAITING_EVERY_MS = 30_000; // besides what the channel of approvals says
+const RELOADED = 'recado.reloaded';
+const RELOAD_EVERY_MS = 60_000;
 const DRAW_EVERY_MS = 80; // however many events arrive meanwhile
 
 const THEMES: Record<Mode, { word: Word; icon: string }> = {
@@ -61,6 +64,7 @@ export class App {
   private locked = false;
   private admitted = false; // the API answered us
   private drawing = 0;
+  private lost = false; // a page's file could not be fetched
 
   constructor(private readonly root: HTMLElement) {
     const { live, log, known } = this.ctx;
@@ -105,11 +109,12 @@ export class App {
       }
       this.ctx.figures.push(await api.metrics());
       this.say('');
+      if (this.lost) this.fetchAnew();
       this.view?.figures?.();
     } catch (error) {
       if (!(error instanceof api.ApiError)) this.say(t('serverSilent'));
       else if (!error.unauthorized) this.say(this.failure(error));
-      else if (readAccess().token && !readAccess().apiKey) this.say(t('needsKey'));
+      else if (readAccess().token && !readAccess().apiKey) this.say(this.page === '' ? t('tokenOnly') : '');
       else this.lock();
     }
   }
@@ -247,6 +252,7 @@ export class App {
   private async route(byVisitor: boolean): Promise<void> {
     const hash = location.hash || '#/';
     const route = parseRoute(hash);
+    closeDialogs();
     const current = this.nav.mark(hash);
     document.title = `${this.locked ? t('signIn') : t(current)} · Recado`;
     this.root.classList.toggle('locked', this.locked);
@@ -268,17 +274,32 @@ export class App {
     else this.focusTitle();
   }
 
-  // A page's file is gone when the server was replaced while this page was open.
+  // The server answers again; a file that is still not there does not make the page go round and round.
+  private fetchAnew(): void {
+    this.lost = false;
+    const last = Number(sessionStorage.getItem(RELOADED));
+    if (Date.now() - last < RELOAD_EVERY_MS) return;
+    sessionStorage.setItem(RELOADED, String(Date.now()));
+    location.reload();
+  }
+
+  // A page's file cannot be had while the server is away, and is gone when it was replaced meanwhile.
   private missing(error: unknown): View {
+    this.lost = true;
     const again = h('button', { type: 'button', class: 'primary' }, t('reload'));
     again.addEventListener('click', () => location.reload());
     return { node: h('section', { class: 'card page' },
       h('h1', { tabindex: '-1' }, t('pageMissing')),
-      h('p', { class: 'error', role: 'alert' }, String(error)), again) };
+      h('p', { class: 'note' }, String(error)), again) };
   }
 
   private focusTitle(): void {
     window.scrollTo(0, 0);
+    const wanted = this.main.querySelector<HTMLElement>('[data-focus]');
+    if (wanted && wanted.offsetParent !== null) {
+      wanted.focus({ preventScroll: true });
+      return;
+    }
     const titles = ['h1', 'h2[tabindex]'].flatMap((kind) => [...this.main.querySelectorAll<HTMLElement>(kind)]);
     titles.find((title) => title.offsetParent !== null)?.focus({ preventScroll: true });
   }

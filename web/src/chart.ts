@@ -2,6 +2,7 @@
 // it.
 
 import uPlot from 'uplot';
+import { sideRoom } from './axis';
 import { h } from './dom';
 import { KEPT_COUNT, type Value } from './figures';
 import { t } from './i18n';
@@ -17,6 +18,7 @@ const SPAN_SECONDS = (KEPT_COUNT - 1) * 2;
 const SPAN_MIN_SECONDS = 60;
 const NARROW_PX = 220;
 const HEADROOM = 1.15;
+const SIDE_PX = 24;
 
 // Grows from a minute to the whole span, so that a page just opened shows more than a dot.
 function spanOf(times: ArrayLike<number>, max: number): number {
@@ -84,10 +86,11 @@ export class Chart {
   }
 
   private options(width: number): uPlot.Options {
+    const font = `${this.narrow ? 10 : 11}px system-ui, sans-serif`;
     return {
       width,
       height: HEIGHT_PX,
-      padding: [6, 4, 4, 0],
+      padding: [7, 4, 7, 0],
       legend: { show: false },
       cursor: { show: false },
       scales: {
@@ -97,12 +100,12 @@ export class Chart {
       axes: [
         { show: false },
         {
-          size: this.narrow ? 50 : 54,
+          size: (_, labels) => sideRoom(labels, font, SIDE_PX),
           gap: 4,
           splits: (_, __, min, max) => (this.empty ? [min] : [min, max / HEADROOM]),
           values: (_, splits) => splits.map((value) => this.format(value)),
           stroke: () => color('--muted'),
-          font: this.narrow ? '10px system-ui, sans-serif' : '11px system-ui, sans-serif',
+          font,
           grid: { stroke: () => color('--line'), width: 1 },
           ticks: { show: false },
         },

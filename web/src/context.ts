@@ -4,6 +4,7 @@ import { EventLog } from './events';
 import { Figures } from './figures';
 import { Live } from './live';
 import type { PublishFields } from './commands';
+import type { Talk } from './conversations';
 import type { Route } from './route';
 
 export interface View {
@@ -33,6 +34,7 @@ export interface Context {
   readonly known: Set<string>; // channel names seen or used here
   draft: PublishFields;
   follow: string;
+  talk?: Talk; // what was typed to the model and not yet sent
   announce(text: string): void;
   go(route: string): void;
   openAccess(): void;

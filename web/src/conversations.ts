@@ -20,6 +20,12 @@ export interface Settings {
   system: string;
 }
 
+export interface Talk {
+  settings: Settings; // kept from one conversation to the next
+  readonly drafts: Map<number | null, string>; // by conversation; null is the one to be
+  begun: number | null; // with the first message, whose writer goes on writing
+}
+
 export interface Sent {
   conversation_id: number;
   channel: string;
@@ -40,19 +46,30 @@ export function titleOf(message: string): string {
   return `${(space > TITLE_MAX / 2 ? cut.slice(0, space) : cut).trimEnd()}…`;
 }
 
-// Numbers with a comma or a point; what is empty is left to the server.
+// The beginning of a message for a list: its words, without the marks of Markdown.
+export function plainLine(markdown: string, max: number): string {
+  return markdown.slice(0, max * 4)
+    .replace(/^\s*(```|~~~).*$/gm, ' ')
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/^\s*(#{1,6}|>|[-*+]|\|)\s*/gm, '')
+    .replace(/(\*\*|__|`)/g, '')
+    .replace(/\s+/g, ' ').trim().slice(0, max);
+}
+
+// Numbers with a comma or a point; what is empty, and what is none, is left to the server.
 export function sendBody(
   conversationId: number, message: string, settings: Settings,
 ): Record<string, unknown> {
-  const number = (text: string): number | undefined => {
+  const number = (text: string): number | string | undefined => {
+    if (text.trim() === '') return undefined;
     const value = Number(text.trim().replace(',', '.'));
-    return text.trim() === '' || !Number.isFinite(value) ? undefined : value;
+    return Number.isFinite(value) ? value : text.trim();
   };
   const body: Record<string, unknown> = { conversation_id: conversationId, message };
   const temperature = number(settings.temperature);
   const tokens = number(settings.max_tokens);
   if (temperature !== undefined) body['temperature'] = temperature;
-  if (tokens !== undefined) body['max_tokens'] = Math.round(tokens);
+  if (tokens !== undefined) body['max_tokens'] = tokens;
   if (settings.model.trim() !== '') body['model'] = settings.model.trim();
   if (settings.system.trim() !== '') body['system'] = settings.system.trim();
   return body;

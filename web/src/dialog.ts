@@ -1,7 +1,35 @@
 // Questions over the page: one to say yes or no to, and one with a form.
 
-import { h } from './dom';
+import { h, whileBusy } from './dom';
 import { t } from './i18n';
+
+const opened = new Set<HTMLDialogElement>();
+
+// What had the focus may have been drawn anew meanwhile: its key finds the one that took its place.
+function giveBack(opener: Element | null): void {
+  if (document.activeElement !== null && document.activeElement !== document.body) return;
+  const key = opener instanceof HTMLElement ? opener.dataset['key'] : undefined;
+  const heir = opener?.isConnected ? opener
+    : key ? document.querySelector(`[data-key="${CSS.escape(key)}"]`) : null;
+  if (heir instanceof HTMLElement) heir.focus({ preventScroll: true });
+}
+
+export function showDialog(dialog: HTMLDialogElement): void {
+  const opener = document.activeElement;
+  opened.add(dialog);
+  dialog.addEventListener('close', () => {
+    opened.delete(dialog);
+    dialog.remove();
+    giveBack(opener);
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+// A question belongs to the page that asked it, and goes with it.
+export function closeDialogs(): void {
+  for (const dialog of [...opened]) dialog.close();
+}
 
 // Asks first; resolves to true when the visitor means it.
 export function ask(question: string, verb: string): Promise<boolean> {
@@ -10,14 +38,10 @@ export function ask(question: string, verb: string): Promise<boolean> {
   const no = h('button', { type: 'submit', value: 'no' }, t('cancel'));
   const dialog = h('dialog', { 'aria-labelledby': 'ask-text' },
     h('form', { method: 'dialog' }, h('p', { id: 'ask-text' }, question), h('div', { class: 'buttons' }, yes, no)));
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
   no.focus();
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => {
-      dialog.remove();
-      resolve(dialog.returnValue === 'yes');
-    });
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'));
   });
 }
 
@@ -38,10 +62,8 @@ export function openForm({ title, verb, fields, submit }: FormDialog): void {
   const dialog = h('dialog', { 'aria-labelledby': 'form-title' }, h('h2', { id: 'form-title' }, title), form);
 
   async function save(): Promise<void> {
-    send.disabled = true;
     problem.textContent = '';
-    const wrong = await submit();
-    send.disabled = false;
+    const wrong = await whileBusy(send, submit);
     problem.textContent = wrong;
     if (wrong === '') dialog.close();
   }
@@ -51,8 +73,6 @@ export function openForm({ title, verb, fields, submit }: FormDialog): void {
     void save();
   });
   no.addEventListener('click', () => dialog.close());
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
   form.querySelector<HTMLElement>('input, select, textarea')?.focus();
 }

@@ -85,6 +85,40 @@ export function field(label: string, control: HTMLElement, hint?: Child): HTMLEl
   return h('div', { class: 'field' }, h('label', { for: id }, label), control, note);
 }
 
+// A button that cannot be pressed loses the focus: it gets it back, unless somebody has gone on meanwhile.
+export async function whileBusy<T>(button: HTMLButtonElement, work: () => Promise<T>): Promise<T> {
+  const had = document.activeElement === button;
+  button.disabled = true;
+  try {
+    return await work();
+  } finally {
+    button.disabled = false;
+    const now = document.activeElement;
+    if (had && (now === null || now.matches('body, dialog'))) button.focus();
+  }
+}
+
+// Says beside a field what is wrong with what stands in it, until that is changed.
+export function fieldError(control: HTMLElement, text: string): void {
+  const told = control.nextElementSibling;
+  if (told?.matches('.error')) {
+    told.textContent = text;
+    return;
+  }
+  const note = h('p', { class: 'error', id: uid('wrong'), role: 'alert' }, text);
+  const described = control.getAttribute('aria-describedby');
+  control.setAttribute('aria-invalid', 'true');
+  control.setAttribute('aria-describedby', [note.id, described ?? ''].join(' ').trim());
+  control.after(note);
+  const right = (): void => {
+    note.remove();
+    control.removeAttribute('aria-invalid');
+    if (described) control.setAttribute('aria-describedby', described);
+    else control.removeAttribute('aria-describedby');
+  };
+  control.addEventListener('input', right, { once: true });
+}
+
 // A choice between a few values; the texts are for people.
 export function select(
   name: string, choices: readonly (readonly [value: string, text: string])[], chosen: string,

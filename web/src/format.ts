@@ -72,14 +72,14 @@ export function formatPercent(share: number | null, locale: string): string {
 export function formatClock(ms: number, locale: string): string {
   return new Intl.DateTimeFormat(locale, {
     hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3,
-    hour12: false,
+    hourCycle: 'h23',
   }).format(ms);
 }
 
 export function formatDateTime(ms: number, locale: string): string {
   if (!Number.isFinite(ms)) return NOTHING;
   return new Intl.DateTimeFormat(locale, {
-    day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit', hour12: false,
+    day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
   }).format(ms);
 }
 

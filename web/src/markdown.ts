@@ -13,11 +13,12 @@ const ALLOWED_TAGS = [
   'p', 'br', 'hr', 'strong', 'b', 'em', 'i', 'del', 's', 'code', 'pre', 'blockquote', 'ul', 'ol', 'li', 'a',
   'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'sub', 'sup', 'kbd',
 ];
-const ALLOWED_ATTR = ['href', 'title', 'start', 'class'];
+const ALLOWED_ATTR = ['href', 'title', 'start', 'class', 'align'];
 
 function clean(html: string): DocumentFragment {
   return DOMPurify.sanitize(html, {
     ALLOWED_TAGS, ALLOWED_ATTR, ALLOW_DATA_ATTR: false, ALLOW_ARIA_ATTR: false,
+    ADD_URI_SAFE_ATTR: ['start', 'align'], // no addresses, or they would be held against the next line
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i, RETURN_DOM_FRAGMENT: true,
   });
 }

@@ -2,7 +2,7 @@
 // narrow ones.
 
 import { h, icon, ICONS } from './dom';
-import { t } from './i18n';
+import { t, tn } from './i18n';
 import { parseRoute } from './route';
 import type { Word } from './words';
 
@@ -70,7 +70,7 @@ export class Navigation {
     this.waitingCount = count;
     for (const badge of this.badges) {
       badge.hidden = count === 0;
-      badge.replaceChildren(count > 99 ? '99+' : String(count), h('span', { class: 'offscreen' }, ` ${t('waiting')}`));
+      badge.replaceChildren(count > 99 ? '99+' : String(count), h('span', { class: 'offscreen' }, ` ${tn('badgeWaiting', count)}`));
     }
   }
 

@@ -2,6 +2,7 @@
 // cannot see it, and the value under the pointer is shown beside the title.
 
 import uPlot from 'uplot';
+import { sideRoom, textWidth } from './axis';
 import { h } from './dom';
 import { color } from './theme';
 
@@ -18,11 +19,18 @@ export interface PlotOptions {
   bars?: boolean;
   max?: number; // of the values; without it the largest one
   formatX: (x: number) => string;
-  formatAxis?: (x: number) => string;
+  formatAxis?: (x: number, step: number) => string; // step: between two labels
   formatY: (value: number | null) => string;
+  binary?: boolean; // sizes: steps are powers of two
 }
 
 const HEADROOM = 1.1;
+const SPAN_MIN_SECONDS = 60;
+const SECONDS_UNTIL = 300;
+const SIDE_PX = 28;
+const DAY_STEPS = [1, 2, 5, 7, 10, 15];
+const TIME_STEPS = [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600];
+const BINARY_STEPS = Array.from({ length: 50 }, (_, i) => 2 ** i);
 const FONT = '11px system-ui, sans-serif';
 
 export class Plot {
@@ -84,31 +92,40 @@ export class Plot {
   }
 
   private build(width: number): uPlot.Options {
-    const { series, bars = false, max, formatX, formatAxis = formatX, formatY, height } = this.options;
+    const { series, bars = false, max, formatX, formatAxis = formatX, formatY, height, binary } = this.options;
+    // Half of the last label stands beyond the last point; it has seconds while the span is short.
+    const halfLabel = (): number => {
+      const [xs] = this.data;
+      const last = xs[xs.length - 1] ?? 0;
+      const step = last - (xs[0] ?? 0) > SECONDS_UNTIL ? SPAN_MIN_SECONDS : 1;
+      return Math.ceil(textWidth(formatAxis(last, step), FONT) / 2);
+    };
     const barPaths = uPlot.paths.bars?.({ size: [0.7, 40], gap: 0 });
     return {
       width,
       height,
-      padding: [8, 8, 0, 0],
+      padding: [8, () => halfLabel() + 2, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } },
       hooks: { setCursor: [(plot) => this.drawLegend(plot.cursor.idx ?? null)] },
       scales: {
         x: {
           time: false,
-          range: (_, min, most) => (bars ? [(min ?? 0) - 0.5, (most ?? 0) + 0.5] : [min ?? 0, most ?? 1]),
+          range: (_, min, most) => (bars ? [(min ?? 0) - 0.5, (most ?? 0) + 0.5]
+            : [Math.min(min ?? 0, (most ?? 0) - SPAN_MIN_SECONDS), most ?? 1]),
         },
         y: { range: (_, __, most) => [0, max ?? ((most ?? 0) > 0 ? most * HEADROOM : 1)] },
       },
       axes: [
         {
-          stroke: () => color('--muted'), font: FONT, size: 24, gap: 4, space: 70,
+          stroke: () => color('--muted'), font: FONT, size: 28, gap: 8, space: 76,
           grid: { show: false }, ticks: { show: false },
-          incrs: bars ? [1, 2, 5, 7, 10, 15] : [10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600],
-          values: (_, splits) => splits.map((x) => (bars && !Number.isInteger(x) ? '' : formatAxis(x))),
+          incrs: bars ? DAY_STEPS : TIME_STEPS,
+          values: (_, splits, __, ___, step) => splits.map((x) => (bars && !Number.isInteger(x) ? '' : formatAxis(x, step))),
         },
         {
-          stroke: () => color('--muted'), font: FONT, size: 58, gap: 4, space: 40,
+          stroke: () => color('--muted'), font: FONT, gap: 4, space: 40,
+          size: (_, labels) => sideRoom(labels, FONT, SIDE_PX), ...(binary ? { incrs: BINARY_STEPS } : {}),
           grid: { stroke: () => color('--line'), width: 1 }, ticks: { show: false },
           values: (_, splits) => splits.map((value) => (bars && !Number.isInteger(value) ? '' : formatY(value))),
         },

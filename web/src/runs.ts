@@ -13,6 +13,7 @@ export interface Run {
   method: string | null;
   status: string;
   attempt: number;
+  former_status?: string; // of an attempt that another one took the place of
   severity: string | null;
   input?: unknown;
   result?: unknown;
@@ -39,7 +40,7 @@ export interface Step {
 
 export interface RunWhole extends Run {
   steps?: Step[];
-  attempts?: Run[];
+  attempts?: RunWhole[]; // the newest first, without what is large
 }
 
 export interface Stats {
@@ -76,7 +77,7 @@ export const STATUSES = [
 export const METHODS = ['AGENT', 'USER', 'SYSTEM'] as const;
 export const KINDS = ['agent', 'task', 'job', 'councilor', 'llm', 'custom'] as const;
 
-export const FILTERS = ['from', 'to', 'agent_id', 'status', 'method', 'kind', 'q'] as const;
+export const FILTERS = ['from', 'to', 'agent', 'status', 'method', 'kind', 'q'] as const;
 export type Filters = Record<(typeof FILTERS)[number], string>;
 
 // From the address, so that a page can be reloaded, shared and gone back to.
@@ -92,8 +93,17 @@ export function isFiltered(filters: Filters): boolean {
   return FILTERS.some((name) => filters[name] !== '');
 }
 
+// A day as the visitor's clock has it, as the list shows its times; the server's own days are those of UTC.
+function moment(day: string, ends: boolean): string | undefined {
+  const ms = Date.parse(`${day}T${ends ? '23:59:59.999' : '00:00:00'}`);
+  return Number.isFinite(ms) ? new Date(ms).toISOString() : day || undefined;
+}
+
 export function filterQuery(filters: Filters): Query {
-  return Object.fromEntries(FILTERS.map((name) => [name, filters[name] || undefined]));
+  return {
+    ...Object.fromEntries(FILTERS.map((name) => [name, filters[name] || undefined])),
+    from: moment(filters.from, false), to: moment(filters.to, true),
+  };
 }
 
 export const DAYS = 30;
@@ -111,8 +121,8 @@ export function readStats(filters: Filters): Promise<RunStats> {
   return rest('GET', 'runs/stats', { query: statsQuery(filters) });
 }
 
-export function readRun(id: string): Promise<RunWhole> {
-  return rest('GET', `runs/${encodeURIComponent(id)}`);
+export function readRun(id: string, attempt?: number): Promise<RunWhole> {
+  return rest('GET', `runs/${encodeURIComponent(id)}`, { query: { attempt } });
 }
 
 export function actOnRun(id: string, verb: 'retry' | 'cancel'): Promise<Run> {

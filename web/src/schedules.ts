@@ -32,8 +32,57 @@ export function listSchedules(): Promise<{ schedules: Schedule[]; total?: number
   return rest('GET', 'schedules', { query: { limit: 500 } });
 }
 
-export function createSchedule(fields: Record<string, unknown>): Promise<Schedule> {
-  return rest('POST', 'schedules', { body: fields });
+export interface ScheduleForm {
+  name: string;
+  rhythm: string;
+  kind: 'http' | 'model';
+  url: string;
+  prompt: string;
+  model: string;
+}
+
+export function titleOf(one: Schedule): string {
+  return one.display_name || one.name || one.id;
+}
+
+export function createSchedule(form: ScheduleForm): Promise<Schedule> {
+  const { name, kind, url, prompt, model } = form;
+  const isHttp = kind === 'http';
+  return rest('POST', 'schedules', {
+    body: {
+      id: idOf(name), name, display_name: name, ...readRhythm(form.rhythm),
+      ...(isHttp ? (url ? { url } : {}) : { prompt }), ...(!isHttp && model ? { model } : {}),
+    },
+  });
+}
+
+// Only what is another than before: what a back end said of it and this page does not show stays.
+export function changes(one: Schedule, form: ScheduleForm): Record<string, unknown> {
+  const isHttp = form.kind === 'http';
+  const wanted = {
+    display_name: form.name, url: isHttp ? form.url : '', prompt: isHttp ? '' : form.prompt,
+    model: isHttp ? '' : form.model,
+  };
+  const fields: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(wanted)) {
+    const before = name === 'display_name' ? titleOf(one) : one[name as 'url' | 'prompt' | 'model'] ?? '';
+    if (value !== before) fields[name] = value === '' ? null : value;
+  }
+  // Both names were the same where this page gave them.
+  if ('display_name' in fields && one.name === one.display_name) fields['name'] = form.name;
+  if (form.rhythm.trim() !== (one.interval ?? one.cron)) Object.assign(fields, readRhythm(form.rhythm));
+  return fields;
+}
+
+export function changeSchedule(id: string, fields: Record<string, unknown>): Promise<Schedule> {
+  return rest('PATCH', `schedules/${encodeURIComponent(id)}`, { body: fields });
+}
+
+// What its last run said: the execution keeps that.
+export async function readOutput(executionId: string): Promise<string> {
+  const run = await rest<{ metadata?: { output?: unknown } | null }>('GET', `runs/${encodeURIComponent(executionId)}`);
+  const output = run.metadata?.output;
+  return typeof output === 'string' ? output : output === undefined || output === null ? '' : JSON.stringify(output);
 }
 
 export function actOnSchedule(id: string, verb: 'pause' | 'resume' | 'run'): Promise<unknown> {

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { withQuery } from '../src/api';
-import { NO_SETTINGS, sendBody, titleOf } from '../src/conversations';
+import { ApiError, fieldAtFault, withQuery } from '../src/api';
+import { NO_SETTINGS, plainLine, sendBody, titleOf } from '../src/conversations';
 import { formatAgo, formatDay, formatDuration, NOTHING } from '../src/format';
 import { KEPT_MAX, LogBook, matchLine, readLine, type LogLine } from '../src/loglines';
 import { parseRoute, routeTo } from '../src/route';
 import { filterQuery, isFiltered, readFilters, statsQuery } from '../src/runs';
 import { addSample, columns, toSample, type Sample } from '../src/samples';
-import { idOf, readRhythm } from '../src/schedules';
+import { changes, idOf, readRhythm, type Schedule, type ScheduleForm } from '../src/schedules';
 import { byUrgency, columnOf, readWhole, type Task } from '../src/tasks';
 import { debounce, throttle } from '../src/views/parts';
 
@@ -38,15 +38,23 @@ describe('routes', () => {
 
 describe('filters of executions', () => {
   it('come from the address', () => {
-    const { filters, page } = readFilters(new URLSearchParams('status=failed&agent_id=ana&page=3&other=1'));
+    const { filters, page } = readFilters(new URLSearchParams('status=failed&agent=ana&page=3&other=1'));
     expect(page).toBe(3);
     expect(isFiltered(filters)).toBe(true);
     expect(Object.entries(filterQuery(filters)).filter(([, v]) => v !== undefined)).toEqual(
-      [['agent_id', 'ana'], ['status', 'failed']]);
+      [['agent', 'ana'], ['status', 'failed']]);
   });
 
   it.each(['', '0', '-1', 'x', '1.5'])('page %s is the first', (text) => {
     expect(readFilters(new URLSearchParams({ page: text })).page).toBe(1);
+  });
+
+  it('mean the days of the visitor', () => {
+    vi.stubEnv('TZ', 'America/Sao_Paulo');
+    const { filters } = readFilters(new URLSearchParams('from=2026-11-29&to=2026-11-30'));
+    expect(filterQuery(filters)).toMatchObject({ from: '2026-11-29T03:00:00.000Z', to: '2026-12-01T02:59:59.999Z' });
+    expect(filterQuery({ ...filters, from: 'yesterday', to: '' })).toMatchObject({ from: 'yesterday', to: undefined });
+    vi.unstubAllEnvs();
   });
 
   it('leave the days of the chart alone', () => {
@@ -58,12 +66,35 @@ describe('filters of executions', () => {
 describe('messages', () => {
   it('say only what was set', () => {
     expect(sendBody(3, 'oi', NO_SETTINGS)).toEqual({ conversation_id: 3, message: 'oi' });
-    expect(sendBody(3, 'oi', { model: ' m ', temperature: '0,4', max_tokens: '99.6', system: 's' })).toEqual({
+    expect(sendBody(3, 'oi', { model: ' m ', temperature: '0,4', max_tokens: '100', system: 's' })).toEqual({
       conversation_id: 3, message: 'oi', model: 'm', temperature: 0.4, max_tokens: 100, system: 's',
     });
-    expect(sendBody(3, 'oi', { ...NO_SETTINGS, temperature: '0', max_tokens: 'many' })).toEqual({
+    expect(sendBody(3, 'oi', { ...NO_SETTINGS, temperature: '0' })).toEqual({
       conversation_id: 3, message: 'oi', temperature: 0,
     });
+  });
+
+  it('leave it to the server to refuse what is no number, or not a whole one', () => {
+    expect(sendBody(3, 'oi', { ...NO_SETTINGS, temperature: ' hot ', max_tokens: '99.6' })).toEqual({
+      conversation_id: 3, message: 'oi', temperature: 'hot', max_tokens: 99.6,
+    });
+  });
+
+  it('tell which field a refusal speaks of', () => {
+    const refused = (message: string, status = 400): unknown => fieldAtFault(new ApiError(status, 107, message), ['temperature', 'model']);
+    expect(refused('bad request: temperature: must be a number from 0 to 10')).toEqual(
+      { field: 'temperature', why: 'must be a number from 0 to 10' });
+    expect(refused('model: is too long')).toEqual({ field: 'model', why: 'is too long' });
+    for (const other of ['message: is missing', 'the queue is full', 'bad request']) expect(refused(other)).toBeNull();
+    expect(refused('temperature: x', 503)).toBeNull();
+    expect(fieldAtFault(new TypeError('temperature: x'), ['temperature'])).toBeNull();
+  });
+
+  it('stand in a list without their marks', () => {
+    expect(plainLine('# Plan\n\nSome **bold** `code`, a [link](https://a.b/).\n\n- one\n> two', 120)).toBe(
+      'Plan Some bold code, a link. one two');
+    expect(plainLine('```python\nprint(2 * 3)\n```\nsnake_case stays', 120)).toBe('print(2 * 3) snake_case stays');
+    expect(plainLine('word '.repeat(100), 9)).toBe('word word');
   });
 
   it('give a conversation its title', () => {
@@ -100,6 +131,24 @@ describe('schedules', () => {
     expect(readRhythm(' 5m ')).toEqual({ interval: '5m' });
     expect(readRhythm('*/5  * * *   mon')).toEqual({ cron: '*/5 * * * mon' });
     expect(readRhythm('')).toEqual({ interval: '' });
+  });
+
+  const kept = {
+    id: 'audit', name: 'Audit', display_name: 'Audit', kind: 'http', interval: '5m', cron: null,
+    url: 'http://a/', prompt: null, model: null,
+  } as Schedule;
+  const same: ScheduleForm = { name: 'Audit', rhythm: '5m', kind: 'http', url: 'http://a/', prompt: '', model: '' };
+
+  it('are changed in what is another than before', () => {
+    expect(changes(kept, same)).toEqual({});
+    expect(changes(kept, { ...same, rhythm: '0 9 * * MON' })).toEqual({ cron: '0 9 * * MON' });
+    expect(changes(kept, { ...same, name: 'Silva' })).toEqual({ name: 'Silva', display_name: 'Silva' });
+    expect(changes({ ...kept, name: 'other' }, { ...same, name: 'Silva' })).toEqual({ display_name: 'Silva' });
+    expect(changes(kept, { ...same, url: '' })).toEqual({ url: null });
+    const asked = { ...same, kind: 'model', prompt: 'Sum up', model: 'small' } as const;
+    expect(changes(kept, asked)).toEqual({ url: null, prompt: 'Sum up', model: 'small' });
+    expect(changes({ ...kept, kind: 'model', url: null, prompt: 'Sum up', model: 'small' }, same)).toEqual(
+      { url: 'http://a/', prompt: null, model: null });
   });
 
   it('get an id that fits an address', () => {

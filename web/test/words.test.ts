@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatAge, formatBytes, formatCount, formatRate, formatSeconds, NOTHING } from '../src/format';
-import { fill, pickLang } from '../src/i18n';
+import { fill, pickLang, pluralOf, type Counted } from '../src/i18n';
 import { en, pt, type Word } from '../src/words';
 
 describe('words', () => {
@@ -11,6 +11,32 @@ describe('words', () => {
 
   it('are filled, and keep what has no value', () => {
     expect(fill('{a} of {b}', { a: 0 })).toBe('0 of {b}');
+  });
+});
+
+describe('counted words', () => {
+  const counted = Object.keys(en).filter((word) => `${word}_one` in en) as Counted[];
+
+  it.each(counted)('%s has a word for one and a word for many', (word) => {
+    expect(pluralOf(word, 1, 'en')).toBe(`${word}_one`);
+    expect(pluralOf(word, 1, 'pt-BR')).toBe(`${word}_one`);
+    for (const count of [0, 2, 21, 1000, 1_000_000]) {
+      expect(pluralOf(word, count, 'en')).toBe(word);
+      expect(pluralOf(word, count, 'pt-BR')).toBe(word);
+    }
+  });
+
+  it('say both forms: "1 event", "2 events"', () => {
+    expect(counted.length).toBeGreaterThan(10);
+    for (const word of counted) expect(pt[`${word}_one`], word).not.toBe(pt[word]);
+    expect(fill(pt[pluralOf('linesShown', 1, 'pt-BR')], { n: 1 })).toBe('1 linha');
+    expect(fill(en[pluralOf('sessionsShown', 2, 'en')], { shown: 1, total: 2 })).toBe('1 of 2 sessions');
+  });
+
+  it('leave no number beside a noun that is always in the plural', () => {
+    const loose = (Object.keys(en) as Word[]).filter((word) => !word.endsWith('_one') && !(`${word}_one` in en)
+      && /\{(n|total)\} \p{L}{3,}s\b/u.test(`${en[word]} ${pt[word]}`));
+    expect(loose).toEqual([]);
   });
 });
 

@@ -2,6 +2,7 @@
 
 import { forgetAccess, keepAccess, readAccess } from '../access';
 import * as api from '../api';
+import { showDialog } from '../dialog';
 import { field, h } from '../dom';
 import { t } from '../i18n';
 
@@ -84,7 +85,5 @@ export function openAccessDialog(changed: () => void): void {
   close.addEventListener('click', () => dialog.close());
   form.querySelector('.buttons')?.append(forget, close);
   dialog.append(form);
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
 }

@@ -3,7 +3,7 @@
 import * as approvals from '../approvals';
 import { ApiError } from '../api';
 import type { Context, View } from '../context';
-import { h } from '../dom';
+import { h, type Child } from '../dom';
 import { lang, t } from '../i18n';
 import { formatCount } from '../format';
 import { reads } from '../live';
@@ -16,6 +16,12 @@ const LIMIT = 100;
 const EVERY_MS = 15_000;
 const LIVE_EVERY_MS = 300;
 const CONFLICT = 409;
+
+// A token says who decides; a back end may leave it unsaid, and time has no name.
+function byWhom(one: approvals.Approval): Child {
+  if (one.decided_by) return one.decided_by;
+  return h('span', { class: 'faint' }, t(one.status === 'expired' ? 'byNobody' : 'byUnnamed'));
+}
 
 export function approvalsView(ctx: Context): View {
   const waiting = new Place(ctx, () => poll.now());
@@ -55,7 +61,8 @@ export function approvalsView(ctx: Context): View {
     return h('li', { class: 'approval', 'data-approval': one.id },
       h('h3', {}, one.action),
       facts([['agent', one.agent_id ?? ''], ['task', one.task_id === null ? '' : String(one.task_id)],
-        ['user', one.user || t('anybody')], ['requested', ago(one.requested_at)]]),
+        ['user', one.user || t('anybody')], ['requested', ago(one.requested_at)],
+        ...(one.expires_at ? [['expires', ago(one.expires_at)] as ['expires', Child]] : [])]),
       isNothing(one.details) ? null : jsonBox(t('details'), one.details),
       h('div', { class: 'decide' }, note, button('approve', 'primary'), button('deny', 'danger')));
   }
@@ -73,8 +80,8 @@ export function approvalsView(ctx: Context): View {
       ? table(t('decided'), [
         { title: t('action') }, { title: t('agent') }, { title: t('status') }, { title: t('decidedBy') },
         { title: t('note') }, { title: t('decidedAt') },
-      ], list.map((one) => [one.action, one.agent_id ?? '–', badge(one.status), one.decided_by ?? '–',
-        one.note ?? '', h('span', {}, ago(one.decided_at))]))
+      ], list.map((one) => [one.action, one.agent_id ?? '–', badge(one.status), byWhom(one),
+        one.note ?? '', h('span', {}, ago(one.decided_at ?? one.expires_at))]))
       : h('p', { class: 'empty' }, t('nothingDecided'))]);
   }
 
@@ -88,7 +95,7 @@ export function approvalsView(ctx: Context): View {
     } catch (error) {
       counter.textContent = '';
       waiting.fail(error);
-      decided.show('', () => []);
+      decided.giveUp();
     }
   }, EVERY_MS);
   const soon = throttle(() => poll.now(), LIVE_EVERY_MS);

@@ -4,8 +4,7 @@ import * as api from '../api';
 import type { Context, View } from '../context';
 import { h } from '../dom';
 import { splitChannels } from '../filter';
-import { lang, t } from '../i18n';
-import { formatCount } from '../format';
+import { t, tn } from '../i18n';
 import { toEvent } from '../live';
 import { Poll } from '../poll';
 import { eventRow } from './events';
@@ -14,7 +13,7 @@ const PAGE = 50;
 const EVERY_MS = 4000;
 
 function historyPanel(ctx: Context, name: string): { node: HTMLElement; refresh(): Promise<void> } {
-  const list = h('ol', { class: 'events', 'aria-label': t('history') });
+  const list = h('ol', { class: 'events of-one', 'aria-label': t('history') });
   const position = h('p', { class: 'note' });
   const message = h('p', { class: 'empty' }, t('loading'));
   const older = h('button', { type: 'button', hidden: true }, t('older'));
@@ -67,9 +66,7 @@ function presencePanel(ctx: Context, name: string): { node: HTMLElement; refresh
       const [{ clients, users }, people] = await Promise.all([
         api.presenceStats(name), api.presence(name),
       ]);
-      stats.textContent = t('presenceStats', {
-        clients: formatCount(clients, lang()), users: formatCount(users, lang()),
-      });
+      stats.textContent = `${tn('clientsCount', clients)}, ${tn('usersCount', users)}`;
       list.replaceChildren(...people.slice(0, 200).map(({ user, client }) => h('li', {},
         h('span', { class: 'user' }, user || t('anonymous')), h('code', { title: client }, client.slice(0, 8)))));
       message.textContent = people.length === 0 ? t('presenceEmpty') : '';

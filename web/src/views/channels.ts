@@ -5,7 +5,8 @@ import type { Context, View } from '../context';
 import { field, h } from '../dom';
 import { matchChannel, toPattern } from '../filter';
 import { formatCount } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
+import { Place } from '../place';
 import { Poll } from '../poll';
 import { table } from '../table';
 
@@ -21,9 +22,8 @@ export function channelsView(ctx: Context): View {
     type: 'search', name: 'pattern', autocomplete: 'off', spellcheck: 'false',
     autocapitalize: 'none',
   });
-  const place = h('div', {}, h('p', { class: 'empty' }, t('loading')));
+  const place = new Place(ctx, () => poll.now());
   const counter = h('p', { class: 'note', role: 'status' });
-  let drawn = '';
 
   // The server lists channels with subscribers; those seen here may have a history all the same.
   function withSeen(list: [string, number][], text: string): [string, number][] {
@@ -34,35 +34,23 @@ export function channelsView(ctx: Context): View {
   }
 
   function draw(list: [string, number][]): void {
-    // Redrawing an equal list would take the focus away from a link in it.
-    const state = JSON.stringify(list);
-    if (state === drawn) return;
-    drawn = state;
     const shown = list.sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).slice(0, SHOWN_MAX);
     for (const [name] of shown.slice(0, 100)) ctx.known.add(name);
-    counter.textContent = t('channelsShown', { shown: shown.length, total: list.length });
-    if (shown.length === 0) {
-      place.replaceChildren(h('p', { class: 'empty' }, t('noChannels')));
-      return;
-    }
-    const rows = shown.map(([name, count]) => [
-      h('a', { href: channelRoute(name), class: 'channel' }, name),
-      formatCount(count, lang()),
-    ]);
-    const focused = (document.activeElement as HTMLAnchorElement | null)?.hash ?? '';
-    place.replaceChildren(table(t('channels'), [
-      { title: t('channel') }, { title: t('subscribers'), class: 'number' },
-    ], rows));
-    if (focused) place.querySelector<HTMLElement>(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    counter.textContent = tn('channelsShown', list.length, { shown: shown.length, total: list.length });
+    place.show(JSON.stringify([shown, pattern.value.trim() === '']), () => [shown.length === 0
+      ? h('p', { class: 'empty' }, t(pattern.value.trim() ? 'noChannelMatches' : 'noChannels'))
+      : table(t('channels'), [{ title: t('channel') }, { title: t('subscribers'), class: 'number' }],
+        shown.map(([name, count]) => [
+          h('a', { href: channelRoute(name), class: 'channel', 'data-key': name }, name), formatCount(count, lang()),
+        ]))]);
   }
 
   const poll = new Poll(async () => {
     try {
       draw(withSeen(await api.channels(toPattern(pattern.value)), pattern.value));
     } catch (error) {
-      drawn = '';
       counter.textContent = '';
-      place.replaceChildren(h('p', { class: 'error', role: 'alert' }, ctx.failure(error)));
+      place.fail(error);
     }
   }, EVERY_MS);
 
@@ -76,7 +64,7 @@ export function channelsView(ctx: Context): View {
   return {
     node: h('section', { class: 'card page narrow' },
       h('header', { class: 'section-head' }, h('h1', { tabindex: '-1' }, t('channels')), counter),
-      form, place),
+      form, place.node),
     destroy: () => poll.stop(),
   };
 }

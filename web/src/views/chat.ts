@@ -24,7 +24,8 @@ export function chatView(ctx: Context, first: Route): View {
   let limit = PAGE;
   let open = '';
   let pane: Pane | null = null;
-  const shared: Shared = { settings: { ...chat.NO_SETTINGS }, draft: '', changed: () => poll.now() };
+  ctx.talk ??= { settings: { ...chat.NO_SETTINGS }, drafts: new Map(), begun: null };
+  const shared: Shared = Object.assign(ctx.talk, { changed: () => poll.now() });
   const place = new Place(ctx, () => poll.now());
   const more = h('button', { type: 'button', class: 'small', hidden: true }, t('showMore'));
   const start = h('a', { href: routeTo('chat', 'new'), class: 'button primary new' }, icon(ICONS.plus), t('newConversation'));
@@ -40,7 +41,7 @@ export function chatView(ctx: Context, first: Route): View {
       'aria-current': String(one.id) === open ? 'page' : undefined,
     },
     h('span', { class: 'title' }, one.title || t('conversationN', { id: one.id })),
-    h('span', { class: 'last' }, preview(one.last_message).slice(0, 120)),
+    h('span', { class: 'last' }, chat.plainLine(preview(one.last_message), 120)),
     h('time', { datetime: one.updated_at, class: 'note' }, formatAgo((Date.now() - at) / 1000, lang()))));
   }
 
@@ -65,9 +66,11 @@ export function chatView(ctx: Context, first: Route): View {
     open = name;
     const id = /^\d{1,15}$/.test(name) ? Number(name) : null;
     pane = conversationPane(ctx, shared, id);
+    // Who has just begun to write goes on doing so.
+    const writes = name === 'new' || (id !== null && id === shared.begun);
+    pane.node.querySelector('[name=message]')?.toggleAttribute('data-focus', writes);
     node.classList.toggle('one', name !== '');
     node.replaceChildren(side, pane.node);
-    if (name === 'new') pane.node.querySelector('textarea')?.focus();
   }
 
   const poll = new Poll(load, EVERY_MS);

@@ -1,10 +1,10 @@
 // One conversation: its messages, the answer as it is written, and the place to say something.
 
 import * as chat from '../conversations';
-import { models } from '../api';
+import { ApiError, fieldAtFault, models } from '../api';
 import type { Context } from '../context';
 import { ask, openForm } from '../dialog';
-import { field, h, icon, ICONS } from '../dom';
+import { field, fieldError, h, icon, ICONS, whileBusy } from '../dom';
 import { t } from '../i18n';
 import { Thread, type Message } from '../record';
 import { routeTo } from '../route';
@@ -12,16 +12,14 @@ import { messageView, type MessageView } from './message';
 
 const PAGE = 50;
 const CATCH_UP_MS = 1500; // while the live channel is not to be had
-const AT_END_PX = 60;
+const AT_END_PX = 24;
 
 export interface Pane {
   readonly node: HTMLElement;
   destroy(): void;
 }
 
-export interface Shared {
-  settings: chat.Settings; // kept from one conversation to the next
-  draft: string;
+export interface Shared extends chat.Talk {
   changed: () => void; // the list of conversations is not what it was
 }
 
@@ -39,7 +37,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   const rename = h('button', { type: 'button', class: 'small' }, t('rename'));
   const remove = h('button', { type: 'button', class: 'small' }, t('delete'));
   const composer = h('textarea', {
-    name: 'message', rows: '2', value: shared.draft, placeholder: t('messagePlaceholder'), 'aria-label': t('message'),
+    name: 'message', rows: '2', value: shared.drafts.get(id) ?? '', placeholder: t('messagePlaceholder'), 'aria-label': t('message'),
   });
   const send = h('button', { type: 'submit', class: 'primary' }, t('sendMessage'));
   const stop = h('button', { type: 'button', class: 'danger', hidden: true }, icon(ICONS.stop), t('stopAnswer'));
@@ -50,9 +48,19 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   let unwatch = (): void => undefined;
   const wasWriting = new Set<string>();
 
-  const atEnd = (): boolean => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < AT_END_PX;
+  // The end is followed until the reader looks at what was said before, however the text grows.
+  let follows = true;
+  let scrolledTo = 0;
+  const fromEnd = (): number => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
+  const grown = new ResizeObserver(() => {
+    if (follows) scroll.scrollTop = scroll.scrollHeight;
+    latest.hidden = fromEnd() < AT_END_PX;
+  });
+  grown.observe(list);
+  grown.observe(scroll);
 
   function toEnd(): void {
+    follows = true;
     scroll.scrollTop = scroll.scrollHeight;
     latest.hidden = true;
   }
@@ -62,6 +70,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     stop.hidden = !writing;
     send.hidden = writing;
     send.disabled = sending;
+    if (!writing && problem.textContent === t('answerUnderWay')) problem.textContent = '';
   }
 
   // What is heard: that an answer has begun, and the whole of it when it is there.
@@ -77,7 +86,6 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   }
 
   function draw(): void {
-    const stay = !atEnd();
     status.hidden = thread.messages.length > 0;
     let place = list.firstChild;
     for (const message of thread.messages) {
@@ -92,8 +100,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
       else list.insertBefore(view.node, place);
       announce(message);
     }
-    if (!stay) toEnd();
-    else latest.hidden = atEnd();
+    if (follows) toEnd();
     drawControls();
     catchUp();
   }
@@ -127,24 +134,27 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   async function loadOlder(): Promise<void> {
     const first = thread.messages[0];
     if (id === null || !first) return;
-    older.disabled = true;
     try {
-      const page = await chat.readMessages(id, PAGE, first.id);
-      const fromEnd = scroll.scrollHeight - scroll.scrollTop;
+      const page = await whileBusy(older, () => chat.readMessages(id, PAGE, first.id));
+      const before = scroll.scrollHeight - scroll.scrollTop;
+      follows = false;
       thread.addRows(page.messages);
       older.hidden = !page.has_more;
       draw();
-      scroll.scrollTop = scroll.scrollHeight - fromEnd;
+      scroll.scrollTop = scroll.scrollHeight - before;
     } catch (error) {
       problem.textContent = ctx.failure(error);
     }
-    older.disabled = false;
   }
 
   function drawHead(): void {
     if (!conversation) return;
     title.textContent = conversation.title || t('conversationN', { id: conversation.id });
     document.title = `${title.textContent} · Recado`;
+    // What an empty field means here.
+    for (const [name, own] of [['model', conversation.model], ['system', conversation.system_prompt]] as const) {
+      settings.querySelector(`[name=${name}]`)?.setAttribute('placeholder', own || t('asConfigured'));
+    }
   }
 
   async function loadHead(): Promise<void> {
@@ -157,36 +167,58 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     }
   }
 
+  async function begin(text: string, { model, system }: chat.Settings): Promise<number> {
+    return (await chat.createConversation({
+      title: chat.titleOf(text),
+      ...(model.trim() ? { model: model.trim() } : {}),
+      ...(system.trim() ? { system_prompt: system.trim() } : {}),
+    })).id;
+  }
+
   async function say(text: string): Promise<void> {
     sending = true;
     problem.textContent = '';
     drawControls();
     try {
-      const { settings } = shared;
-      const target = id ?? (await chat.createConversation({
-        title: chat.titleOf(text),
-        ...(settings.model.trim() ? { model: settings.model.trim() } : {}),
-        ...(settings.system.trim() ? { system_prompt: settings.system.trim() } : {}),
-      })).id;
-      const sent = await chat.sendMessage(target, text, settings);
-      composer.value = '';
-      shared.draft = '';
+      const target = id ?? await begin(text, shared.settings);
+      const sent = await chat.sendMessage(target, text, shared.settings).catch(async (error: unknown) => {
+        if (id === null && error instanceof ApiError) await chat.deleteConversation(target).catch(() => undefined);
+        throw error;
+      });
+      // Who asks again has perhaps begun to write something else.
+      if (composer.value.trim() === text) {
+        composer.value = '';
+        shared.drafts.delete(id);
+      }
       shared.changed();
       if (id === null) {
+        shared.begun = target;
         ctx.go(routeTo('chat', String(target)));
         return;
       }
       thread.addRows([sent.message, sent.answer]);
-      toEnd();
+      follows = true;
       draw();
-      toEnd();
+      composer.focus();
     } catch (error) {
-      problem.textContent = ctx.failure(error);
+      sayWrong(error);
     } finally {
       sending = false;
       drawControls();
-      composer.focus();
     }
+  }
+
+  // A refused setting is told at its field, where what was typed still stands.
+  function sayWrong(error: unknown): void {
+    const fault = fieldAtFault(error, Object.keys(shared.settings));
+    const control = fault && settings.querySelector<HTMLElement>(`[name=${fault.field}]`);
+    if (control) {
+      settings.open = true;
+      fieldError(control, fault.why);
+    } else {
+      problem.textContent = ctx.failure(error);
+    }
+    (control ?? composer).focus();
   }
 
   function askAgain(answer: Message): void {
@@ -236,14 +268,14 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     }
   }
 
-  function settingsFields(): HTMLElement {
+  function settingsFields(): HTMLDetailsElement {
     const input = (name: keyof chat.Settings, more: Record<string, unknown>): HTMLInputElement => {
       const box = h('input', { type: 'text', name, value: shared.settings[name], autocomplete: 'off', spellcheck: 'false', ...more });
       box.addEventListener('input', () => { shared.settings[name] = box.value; });
       return box;
     };
     const known = h('datalist', { id: 'known-models' });
-    const model = input('model', { list: 'known-models', autocapitalize: 'none', placeholder: conversation?.model ?? t('asConfigured') });
+    const model = input('model', { list: 'known-models', autocapitalize: 'none', placeholder: t('asConfigured') });
     const system = h('textarea', { name: 'system', rows: '2', value: shared.settings.system, placeholder: t('asConfigured') });
     system.addEventListener('input', () => { shared.settings.system = system.value; });
     const box = h('details', { class: 'settings' }, h('summary', {}, t('modelSettings')), h('div', { class: 'grid' },
@@ -259,15 +291,18 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     return box;
   }
 
+  const settings = settingsFields();
   const form = h('form', { class: 'composer', novalidate: true }, composer,
     h('div', { class: 'buttons' }, send, stop, h('span', { class: 'hint' }, t('messageHint'))),
-    problem, settingsFields());
+    problem, settings);
   form.addEventListener('submit', (e) => {
     e.preventDefault();
     const text = composer.value.trim();
-    if (text !== '' && !sending && !thread.streaming) void say(text);
+    if (text === '' || sending) return;
+    if (thread.streaming) problem.textContent = t('answerUnderWay');
+    else void say(text);
   });
-  composer.addEventListener('input', () => { shared.draft = composer.value; });
+  composer.addEventListener('input', () => { shared.drafts.set(id, composer.value); });
   composer.addEventListener('keydown', (e) => {
     if (e.key !== 'Enter' || e.shiftKey || e.isComposing) return;
     e.preventDefault();
@@ -278,7 +313,13 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
   rename.addEventListener('click', openRename);
   remove.addEventListener('click', () => void erase());
   latest.addEventListener('click', toEnd);
-  scroll.addEventListener('scroll', () => { latest.hidden = atEnd(); });
+  scroll.addEventListener('scroll', () => {
+    const left = fromEnd();
+    if (left < AT_END_PX && (left < 2 || scroll.scrollTop >= scrolledTo)) follows = true;
+    else if (scroll.scrollTop < scrolledTo) follows = false;
+    scrolledTo = scroll.scrollTop;
+    latest.hidden = left < AT_END_PX;
+  });
 
   if (id !== null) {
     const channel = `chat:${id}`;
@@ -305,6 +346,7 @@ export function conversationPane(ctx: Context, shared: Shared, id: number | null
     destroy: () => {
       gone = true;
       clearTimeout(catching);
+      grown.disconnect();
       unwatch();
     },
   };

@@ -8,7 +8,7 @@ import * as api from '../api';
 import { field, h, icon, ICONS, uid } from '../dom';
 import { splitChannels, type LiveEvent } from '../filter';
 import { formatClock } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import { indentJson } from '../json';
 
 const ANNOUNCE_EVERY_MS = 4000;
@@ -123,7 +123,7 @@ export function eventsView(ctx: Context): View {
   function drawPause(): void {
     const { paused, waitingCount } = ctx.log;
     const word = !paused ? t('pause') : waitingCount > 0
-      ? t('resumeCount', { n: waitingCount }) : t('resume');
+      ? tn('resumeCount', waitingCount) : t('resume');
     if (pause.dataset['word'] === word) return;
     pause.dataset['word'] = word;
     pause.setAttribute('aria-pressed', String(paused));
@@ -165,7 +165,7 @@ export function eventsView(ctx: Context): View {
       return;
     }
     const channel = ctx.log.shown()[0]?.channel ?? '';
-    ctx.announce(fresh === 1 ? t('eventNew', { channel }) : t('eventsNew', { n: fresh, channel }));
+    ctx.announce(tn('eventsNew', fresh, { channel }));
     announcedAtMs = now;
     announcedCount = totalCount;
   }
@@ -180,7 +180,7 @@ export function eventsView(ctx: Context): View {
     list.hidden = shown.length === 0;
     clearAll.disabled = !any;
     counter.textContent = any
-      ? t('eventsShown', { shown: shown.length, total: ctx.log.totalCount }) : '';
+      ? tn('eventsShown', ctx.log.totalCount, { shown: shown.length, total: ctx.log.totalCount }) : '';
     announce();
   }
 

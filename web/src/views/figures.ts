@@ -7,7 +7,7 @@ import type { Value } from '../figures';
 import {
   NOTHING, formatAge, formatBytes, formatCount, formatPercent, formatRate, formatSeconds,
 } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import type { Word } from '../words';
 
 interface Card {
@@ -22,6 +22,8 @@ const perSecond = (v: Value): string => formatRate(v, lang());
 const bytes = (v: Value): string => formatBytes(v, lang());
 const bytesPerSecond = (v: Value): string =>
   v === null ? NOTHING : t('perSecond', { n: bytes(v) });
+// The number is counted as it is shown: 0.96 is "1".
+const publishesRate = (v: Value): string => tn('publishesRate', Math.round((v ?? 0) * 10) / 10, { n: perSecond(v) });
 const seconds = (v: Value): string => formatSeconds(v, lang());
 
 function card(word: Word, name: string, chart: Chart): Card {
@@ -137,7 +139,7 @@ export function figuresView(ctx: Context): View {
     memory.chart.set(times, [points.map((p) => p.memory)]);
     sessions.value.textContent = count(point?.sessions ?? null);
     deliveries.value.textContent = perSecond(point?.deliveries ?? null);
-    deliveries.note.textContent = t('publishesRate', { n: perSecond(point?.publishes ?? null) });
+    deliveries.note.textContent = publishesRate(point?.publishes ?? null);
     latency.value.textContent = seconds(lastKnown(p50));
     latency.note.replaceChildren(
       pair('key first', t('p50'), seconds(lastKnown(p50))), ' ',

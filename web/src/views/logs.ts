@@ -1,9 +1,9 @@
 // The log as it is written: the newest line at the end, filtered, held still or followed.
 
 import type { Context, View } from '../context';
-import { field, h, icon, ICONS, select } from '../dom';
+import { field, h, icon, ICONS, select, whileBusy } from '../dom';
 import { formatClock, formatDateTime } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import { LEVELS, LogBook, matchLine, readLine, readLogs, type LogFilter, type LogLine } from '../loglines';
 import { keepRoute, routeTo, type Route } from '../route';
 import { debounce } from './parts';
@@ -45,9 +45,10 @@ export function logsView(ctx: Context, route: Route): View {
   const text = h('input', { type: 'search', name: 'q', value: filter.q, autocomplete: 'off' });
   const form = h('form', { class: 'filter-form', role: 'search', 'aria-label': t('filters') },
     field(t('level'), level), field(t('source'), source), field(t('text'), text));
+  form.lastElementChild?.classList.add('rest');
 
   function drawPause(): void {
-    const word = !paused ? t('pause') : paused.length > 0 ? t('resumeCount', { n: paused.length }) : t('resume');
+    const word = !paused ? t('pause') : paused.length > 0 ? tn('resumeCount', paused.length) : t('resume');
     pause.setAttribute('aria-pressed', String(paused !== null));
     pause.replaceChildren(icon(paused ? ICONS.play : ICONS.pause), word);
   }
@@ -74,7 +75,7 @@ export function logsView(ctx: Context, route: Route): View {
     }
     message.hidden = book.lines.length > 0;
     list.hidden = book.lines.length === 0;
-    counter.textContent = book.lines.length > 0 ? t('linesShown', { n: book.lines.length }) : '';
+    counter.textContent = book.lines.length > 0 ? tn('linesShown', book.lines.length) : '';
     if (followsEnd) list.scrollTop = list.scrollHeight;
     drawPause();
   }
@@ -103,9 +104,8 @@ export function logsView(ctx: Context, route: Route): View {
   }
 
   async function loadOlder(): Promise<void> {
-    older.disabled = true;
     try {
-      const page = await readLogs(filter, PAGE, book.firstSeq);
+      const page = await whileBusy(older, () => readLogs(filter, PAGE, book.firstSeq));
       const fromEnd = list.scrollHeight - list.scrollTop;
       followsEnd = false;
       book.prepend(page.logs);
@@ -115,7 +115,6 @@ export function logsView(ctx: Context, route: Route): View {
     } catch (error) {
       problem.textContent = ctx.failure(error);
     }
-    older.disabled = false;
   }
 
   function arrived(data: unknown): void {

@@ -4,7 +4,7 @@ import { ApiError } from '../api';
 import type { Context, View } from '../context';
 import { h } from '../dom';
 import { NOTHING, formatBytes, formatDateTime, formatPercent } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import { Place } from '../place';
 import { Plot, type Series } from '../plot';
 import { Poll } from '../poll';
@@ -28,11 +28,12 @@ interface Panel {
 
 function panel(word: Word, series: readonly Series[], pick: readonly samples.Column[], isPercent: boolean): Panel {
   const format = isPercent ? percent : perSecond;
-  const hour = (x: number): string =>
-    new Intl.DateTimeFormat(lang(), { hour: '2-digit', minute: '2-digit', hour12: false }).format(x * 1000);
+  const hour = (x: number, step: number): string => new Intl.DateTimeFormat(lang(), {
+    hour: '2-digit', minute: '2-digit', ...(step < 60 ? { second: '2-digit' } : {}), hourCycle: 'h23',
+  }).format(x * 1000);
   const plot = new Plot({
     label: t('chartEmpty', { title: t(word) }), height: CHART_PX, series, formatY: format, formatAxis: hour,
-    formatX: (x) => formatDateTime(x * 1000, lang()), ...(isPercent ? { max: 100 } : {}),
+    formatX: (x) => formatDateTime(x * 1000, lang()), ...(isPercent ? { max: 100 } : { binary: true }),
   });
   const node = h('section', { class: 'card chart-card', 'aria-label': t(word) }, h('h2', {}, t(word)), plot.node);
   return { node, plot, pick, format, title: t(word) };
@@ -75,15 +76,16 @@ export function monitorView(ctx: Context): View {
   }
 
   function drawNow(now: samples.Now): void {
-    const set = (word: Word, text: string): void => {
-      const value = values.get(word);
-      if (value) value.textContent = text;
+    const set = (word: Word, text: string, more = ''): void => {
+      values.get(word)?.replaceChildren(text, ...(more ? [' ', h('span', { class: 'note' }, more)] : []));
     };
-    const share = (part?: { total?: number; used?: number; usagePercent?: number }): string =>
-      `${percent(part?.usagePercent ?? null)} · ${formatBytes(part?.used ?? null, lang())} / ${formatBytes(part?.total ?? null, lang())}`;
-    set('cpu', `${percent(now.cpu?.usage ?? null)} · ${t('cores', { n: now.cpu?.cores ?? NOTHING })}`);
-    set('memory', share(now.memory));
-    set('disk', share(now.disk));
+    const share = (word: Word, part?: { total?: number; used?: number; usagePercent?: number }): void =>
+      set(word, percent(part?.usagePercent ?? null),
+        `${formatBytes(part?.used ?? null, lang())} / ${formatBytes(part?.total ?? null, lang())}`);
+    const cores = now.cpu?.cores === undefined ? '' : tn('cores', now.cpu.cores);
+    set('cpu', percent(now.cpu?.usage ?? null), cores);
+    share('memory', now.memory);
+    share('disk', now.disk);
     set('received', perSecond(now.network?.rx ?? null));
     set('sentOut', perSecond(now.network?.tx ?? null));
     set('temperatureNow', now.cpu?.temperature == null ? NOTHING : `${Math.round(now.cpu.temperature)} °C`);

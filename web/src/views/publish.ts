@@ -5,7 +5,7 @@ import * as api from '../api';
 import { curlCommand, recadoCommand, type PublishFields } from '../commands';
 import type { Context, View } from '../context';
 import { commandBox } from '../copy';
-import { field, h } from '../dom';
+import { field, h, whileBusy } from '../dom';
 import { t } from '../i18n';
 import { checkJson, indentJson } from '../json';
 
@@ -76,18 +76,15 @@ export function publishView(ctx: Context): View {
       return;
     }
     const sent = fields();
-    send.disabled = true;
     tell(t('sending'), false);
     try {
-      const { offset } = await api.publish(sent, sent.data);
+      const { offset } = await whileBusy(send, () => api.publish(sent, sent.data));
       ctx.known.add(sent.channel);
       tell(offset
         ? t('sentOffset', { channel: sent.channel, offset })
         : t('sent', { channel: sent.channel }), false);
     } catch (error) {
       tell(ctx.failure(error), true);
-    } finally {
-      send.disabled = false;
     }
   }
 

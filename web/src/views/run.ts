@@ -9,56 +9,93 @@ import { Place } from '../place';
 import { Poll } from '../poll';
 import { routeTo } from '../route';
 import * as runs from '../runs';
-import { table } from '../table';
+import type { Word } from '../words';
 import { ago, badge, facts, isNothing, jsonBox, stateWord, throttle, when } from './parts';
 
 const EVERY_MS = 10_000;
 const LIVE_EVERY_MS = 500;
 const OPEN = ['queued', 'running'];
 
+type Fact = [Word, Child];
+
 function steps(list: readonly runs.Step[]): HTMLElement {
-  const items = list.map((step) => h('li', { 'data-state': step.status },
+  if (list.length === 0) return h('p', { class: 'empty' }, t('noSteps'));
+  return h('ol', { class: 'steps' }, ...list.map((step) => h('li', { 'data-state': step.status },
     h('div', { class: 'line' }, h('span', { class: 'name' }, step.name), badge(step.status),
-      h('span', { class: 'note' }, formatDuration(step.duration_ms, lang())),
+      step.duration_ms === null ? null : h('span', { class: 'note' }, formatDuration(step.duration_ms, lang())),
       h('span', { class: 'note' }, when(step.started_at ?? step.completed_at))),
-    isNothing(step.detail) ? null : jsonBox(step.name, step.detail)));
-  return h('section', { class: 'card page', 'aria-labelledby': 'steps-title' },
-    h('h2', { id: 'steps-title' }, t('steps')),
-    list.length > 0 ? h('ol', { class: 'steps' }, ...items) : h('p', { class: 'empty' }, t('noSteps')));
+    isNothing(step.detail) ? null : jsonBox(step.name, step.detail))));
 }
 
-function attempts(list: readonly runs.Run[]): HTMLElement | null {
-  if (list.length < 2) return null;
-  return h('section', { class: 'card page', 'aria-labelledby': 'attempts-title' },
-    h('h2', { id: 'attempts-title' }, t('attempts')),
-    table(t('attempts'), [
-      { title: t('attempt'), class: 'number' }, { title: t('status') }, { title: t('started') },
-      { title: t('duration'), class: 'number' }, { title: t('error') },
-    ], list.map((run) => [String(run.attempt), badge(run.status), when(run.started_at),
-      formatDuration(run.duration_ms, lang()), run.error ?? ''])));
+function times(run: runs.Run): Fact[] {
+  return [['started', when(run.started_at)], ['completed', when(run.completed_at)],
+    ['duration', formatDuration(run.duration_ms, lang())]];
 }
 
-function content(run: runs.RunWhole): Child[] {
+// What is not said of every execution has no place while there is nothing to say.
+function extras(run: runs.Run): Fact[] {
   const tokens = run.tokens_in === null && run.tokens_out === null ? ''
     : `${formatCount(run.tokens_in, lang())} / ${formatCount(run.tokens_out, lang())}`;
-  const texts = ([['input', run.input], ['result', run.result], ['metadata', run.metadata]] as const)
-    .filter(([, value]) => !isNothing(value));
+  const all: Fact[] = [
+    ['severity', run.severity ? badge(run.severity) : ''], ['task', run.task_id === null ? '' : String(run.task_id)],
+    ['tokensInOut', tokens],
+    ['leaseUntil', run.lease_until && OPEN.includes(run.status) ? ago(run.lease_until) : ''],
+    ['parent', run.parent_id ? h('a', { href: routeTo('runs', run.parent_id) }, run.parent_id) : ''],
+  ];
+  return all.filter(([, value]) => value !== '');
+}
+
+function texts(run: runs.Run): HTMLElement[] {
+  return ([['input', run.input], ['result', run.result], ['metadata', run.metadata]] as const)
+    .filter(([, value]) => !isNothing(value))
+    .flatMap(([word, value]) => [h('h3', {}, t(word)), jsonBox(t(word), value)]);
+}
+
+function card(title: Word, id: string, ...children: Child[]): HTMLElement {
+  return h('section', { class: 'card page texts', 'aria-labelledby': id }, h('h2', { id }, t(title)), ...children);
+}
+
+// One of the attempts before: its own steps and its own end, read when it is unfolded.
+function former(ctx: Context, run: runs.RunWhole, unfolded: Map<number, runs.RunWhole>): HTMLElement {
+  const n = run.attempt;
+  const place = h('div', { class: 'texts' });
+  const draw = (whole: runs.RunWhole): void => place.replaceChildren(
+    ...(whole.error ? [h('p', { class: 'failure' }, whole.error)] : []),
+    facts([...times(whole), ...extras(whole)]), steps(whole.steps ?? []), ...texts(whole));
+  const box = h('details', { class: 'attempt', open: unfolded.has(n) },
+    h('summary', { 'data-key': `attempt-${n}` }, h('span', { class: 'line' },
+      h('strong', {}, t('attemptN', { n })), badge(run.former_status ?? run.status), when(run.started_at),
+      h('span', { class: 'note' }, formatDuration(run.duration_ms, lang())),
+      h('span', { class: 'note clip' }, run.error ?? ''))), place);
+  const known = unfolded.get(n);
+  if (known) draw(known);
+  box.addEventListener('toggle', () => {
+    if (!box.open) {
+      unfolded.delete(n);
+    } else if (!unfolded.has(n)) {
+      unfolded.set(n, run);
+      runs.readRun(run.id, n).then((whole) => {
+        unfolded.set(n, whole);
+        draw(whole);
+      }, (error: unknown) => place.replaceChildren(h('p', { class: 'error' }, ctx.failure(error))));
+    }
+  });
+  return box;
+}
+
+function content(ctx: Context, run: runs.RunWhole, unfolded: Map<number, runs.RunWhole>): Child[] {
+  const before = (run.attempts ?? []).filter((one) => one.attempt < run.attempt);
+  const said = texts(run);
   return [
     h('section', { class: 'card page' },
       run.error ? h('p', { class: 'failure' }, run.error) : null,
       facts([
-        ['status', badge(run.status)], ['severity', run.severity ? badge(run.severity) : ''],
-        ['kind', stateWord(run.kind)], ['method', run.method ? stateWord(run.method) : ''],
-        ['agent', run.agent_name || run.agent_id || ''], ['task', run.task_id === null ? '' : String(run.task_id)],
-        ['attempt', String(run.attempt)], ['started', when(run.started_at)], ['completed', when(run.completed_at)],
-        ['duration', formatDuration(run.duration_ms, lang())], ['tokensInOut', tokens],
-        ...(run.lease_until && OPEN.includes(run.status) ? [['leaseUntil', ago(run.lease_until)] as ['leaseUntil', Child]] : []),
-        ...(run.parent_id ? [['parent', h('a', { href: routeTo('runs', run.parent_id) }, run.parent_id)] as ['parent', Child]] : []),
+        ['status', badge(run.status)], ['kind', stateWord(run.kind)], ['method', run.method ? stateWord(run.method) : ''],
+        ['agent', run.agent_name || run.agent_id || ''], ['attempt', String(run.attempt)], ...times(run), ...extras(run),
       ])),
-    steps(run.steps ?? []),
-    attempts(run.attempts ?? []),
-    texts.length > 0 ? h('section', { class: 'card page texts' }, ...texts.flatMap(([word, value]) =>
-      [h('h2', {}, t(word)), jsonBox(t(word), value)])) : null,
+    card('steps', 'steps-title', steps(run.steps ?? [])),
+    said.length > 0 ? card('data', 'data-title', ...said) : null,
+    before.length > 0 ? card('formerAttempts', 'attempts-title', ...before.map((one) => former(ctx, one, unfolded))) : null,
   ];
 }
 
@@ -66,6 +103,7 @@ export function runView(ctx: Context, id: string): View {
   const place = new Place(ctx, () => poll.now());
   const title = h('h1', { tabindex: '-1' }, id);
   const outcome = h('p', { class: 'error', role: 'alert' });
+  const unfolded = new Map<number, runs.RunWhole>();
   const retry = h('button', { type: 'button', hidden: true }, t('retry'));
   const cancel = h('button', { type: 'button', class: 'danger', hidden: true }, t('cancelRun'));
 
@@ -89,7 +127,7 @@ export function runView(ctx: Context, id: string): View {
       document.title = `${title.textContent} · Recado`;
       cancel.hidden = !OPEN.includes(run.status);
       retry.hidden = !['failed', 'cancelled', 'timeout', 'lost'].includes(run.status);
-      place.show(JSON.stringify(run), () => content(run));
+      place.show(JSON.stringify(run), () => content(ctx, run, unfolded));
     } catch (error) {
       place.fail(error);
     }

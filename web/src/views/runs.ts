@@ -5,7 +5,7 @@ import { commandBox } from '../copy';
 import { readAccess } from '../access';
 import { field, h, select } from '../dom';
 import { NOTHING, formatCount, formatDay, formatDuration, formatPercent } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
 import { reads } from '../live';
 import { Place } from '../place';
 import { Plot } from '../plot';
@@ -46,7 +46,7 @@ function cards(): { node: HTMLElement; draw(stats: runs.Stats): void } {
         if (place) place.textContent = note;
       };
       set('successRate', formatPercent(stats.success_rate, lang()),
-        t('okAndFailed', { ok: formatCount(stats.completed, lang()), failed: formatCount(stats.failed, lang()) }));
+        `${tn('completedCount', stats.completed)}, ${t('failedCount', { n: formatCount(stats.failed, lang()) })}`);
       set('averageDuration', formatDuration(stats.average_duration_ms, lang()));
       set('totalRuns', formatCount(stats.total, lang()));
       set('runningNow', formatCount(stats.running, lang()));
@@ -130,10 +130,10 @@ export function runsView(ctx: Context, route: Route): View {
   }
   const choice = (name: 'status' | 'method' | 'kind', values: readonly string[]): HTMLElement =>
     select(name, [['', t('any')], ...values.map((v) => [v, stateWord(v)] as const)], filters[name]);
-  const clear = h('button', { type: 'button' }, t('clearFilters'));
+  const clear = h('button', { type: 'button', disabled: !runs.isFiltered(filters) }, t('clearFilters'));
   const form = h('form', { class: 'filter-form', role: 'search', 'aria-label': t('filters') },
     field(t('from'), input('from', { type: 'date' })), field(t('to'), input('to', { type: 'date' })),
-    field(t('agent'), input('agent_id', { type: 'search', list: 'known-agents', autocapitalize: 'none' })),
+    field(t('agent'), input('agent', { type: 'search', list: 'known-agents', autocapitalize: 'none' })),
     field(t('status'), choice('status', runs.STATUSES)), field(t('method'), choice('method', runs.METHODS)),
     field(t('kind'), choice('kind', runs.KINDS)), field(t('text'), input('q', { type: 'search' })), clear, agents);
 

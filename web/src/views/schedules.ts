@@ -1,15 +1,17 @@
 // Schedules: when each ran last and runs next, and the buttons to pause it or to run it now.
 
 import type { Context, View } from '../context';
-import { ask, openForm } from '../dialog';
-import { field, h, icon, ICONS, select } from '../dom';
-import { formatDuration } from '../format';
+import { ask } from '../dialog';
+import { h, icon, ICONS, type Child } from '../dom';
+import { NOTHING, formatDuration } from '../format';
 import { lang, t } from '../i18n';
 import { Place } from '../place';
 import { Poll } from '../poll';
+import { routeTo } from '../route';
 import * as schedules from '../schedules';
 import { table } from '../table';
-import { ago, badge, throttle } from './parts';
+import { openScheduleForm } from './schedule_form';
+import { ago, badge, jsonBox, throttle, when } from './parts';
 
 const EVERY_MS = 5000;
 const LIVE_EVERY_MS = 300;
@@ -18,7 +20,8 @@ export function schedulesView(ctx: Context): View {
   const place = new Place(ctx, () => poll.now());
   const outcome = h('p', { class: 'outcome', role: 'status' });
   const create = h('button', { type: 'button', class: 'primary' }, icon(ICONS.plus), t('newSchedule'));
-  const nameOf = (one: schedules.Schedule): string => one.display_name || one.name || one.id;
+  const outputs = new Map<string, string>(); // of executions that somebody opened
+  const nameOf = schedules.titleOf;
 
   async function act(work: Promise<unknown>, done: string): Promise<void> {
     try {
@@ -39,35 +42,70 @@ export function schedulesView(ctx: Context): View {
 
   function buttons(one: schedules.Schedule): HTMLElement {
     const name = nameOf(one);
-    const button = (word: 'runNow' | 'pause' | 'resume' | 'delete', work: () => Promise<void>): HTMLButtonElement => {
+    const button = (word: 'runNow' | 'pause' | 'resume' | 'edit' | 'delete', work: () => Promise<void>): HTMLButtonElement => {
       const node = h('button', {
         type: 'button', class: 'small', 'aria-label': `${t(word)}: ${name}`, 'data-key': `${word}-${one.id}`,
       }, t(word));
-      node.addEventListener('click', () => void work());
+      node.addEventListener('click', () => {
+        if (node.getAttribute('aria-disabled') !== 'true') void work();
+      });
       return node;
     };
     const run = button('runNow', () => act(schedules.actOnSchedule(one.id, 'run'), t('startedNow', { name })));
-    run.disabled = one.running;
-    return h('span', { class: 'buttons' }, run,
+    if (one.running) run.setAttribute('aria-disabled', 'true'); // which keeps the focus, unlike disabled
+    return h('div', { class: 'buttons pairs' }, run,
       one.paused
         ? button('resume', () => act(schedules.actOnSchedule(one.id, 'resume'), t('resumedNow', { name })))
         : button('pause', () => act(schedules.actOnSchedule(one.id, 'pause'), t('pausedNow', { name }))),
+      button('edit', async () => openScheduleForm(ctx, one, () => poll.now())),
       button('delete', () => remove(one)));
   }
 
-  function row(one: schedules.Schedule): (Node | string)[] {
+  // Fetched when it is opened, and it stays open while the table is drawn anew.
+  function output(one: schedules.Schedule, last: schedules.LastRun): HTMLElement {
+    const id = last.execution_id;
+    const place = h('div', {});
+    const box = h('details', { class: 'output', open: outputs.has(id) },
+      h('summary', { 'data-key': `output-${one.id}` }, t('output')), place);
+    const show = (text: string): void =>
+      place.replaceChildren(text ? jsonBox(`${t('output')}: ${nameOf(one)}`, text) : h('p', { class: 'note' }, t('saidNothing')));
+    const known = outputs.get(id);
+    if (known !== undefined) show(known);
+    box.addEventListener('toggle', () => {
+      if (!box.open) {
+        outputs.delete(id);
+      } else if (!outputs.has(id)) {
+        place.replaceChildren(h('p', { class: 'note' }, t('loading')));
+        schedules.readOutput(id).then((text) => {
+          outputs.set(id, text);
+          show(text);
+        }, (error: unknown) => place.replaceChildren(h('p', { class: 'error' }, ctx.failure(error))));
+      }
+    });
+    return box;
+  }
+
+  function lastRun(one: schedules.Schedule): Child {
     const last = one.last_run;
+    if (!last) return t('never');
+    return h('div', { class: 'last-run' },
+      badge(last.severity && last.status === 'completed' ? last.severity : last.status), ' ',
+      h('a', { href: routeTo('runs', last.execution_id), 'data-key': `run-${one.id}` }, ago(last.started_at)), ' ',
+      h('span', { class: 'note' }, formatDuration(last.duration_ms, lang())),
+      last.error ? h('p', { class: 'error' }, last.error) : last.completed_at ? output(one, last) : null);
+  }
+
+  function row(one: schedules.Schedule): Child[] {
     const state = one.running ? 'running' : one.paused ? 'paused' : 'active';
     return [
       h('span', {}, h('strong', {}, nameOf(one)), h('span', { class: 'note block' }, one.id)),
-      h('code', {}, one.interval ?? one.cron ?? ''),
+      h('code', { class: 'rhythm' }, one.interval ?? one.cron ?? ''),
       h('span', {}, t(one.kind === 'http' ? 'kindHttp' : 'kindModel'),
         h('span', { class: 'note block clip', title: one.url ?? one.prompt ?? '' }, one.url ?? one.prompt ?? '')),
       badge(state),
-      last ? h('span', {}, badge(last.severity && last.status === 'completed' ? last.severity : last.status), ' ',
-        ago(last.started_at), h('span', { class: 'note block' }, last.error ?? formatDuration(last.duration_ms, lang())))
-        : t('never'),
-      h('span', {}, one.paused ? '–' : ago(one.next_run_at)),
+      lastRun(one),
+      one.paused || !one.next_run_at ? NOTHING
+        : h('div', {}, ago(one.next_run_at), h('span', { class: 'note block' }, when(one.next_run_at))),
       buttons(one),
     ];
   }
@@ -92,7 +130,7 @@ export function schedulesView(ctx: Context): View {
     },
     subscribed: soon,
   });
-  create.addEventListener('click', () => openCreate(ctx, () => poll.now()));
+  create.addEventListener('click', () => openScheduleForm(ctx, null, () => poll.now()));
   return {
     node: h('section', { class: 'card page' },
       h('header', { class: 'section-head' }, h('h1', { tabindex: '-1' }, t('schedules')), h('div', { class: 'buttons' }, create)),
@@ -103,41 +141,4 @@ export function schedulesView(ctx: Context): View {
       unwatch();
     },
   };
-}
-
-function openCreate(ctx: Context, done: () => void): void {
-  const name = h('input', { type: 'text', name: 'name', autocomplete: 'off' });
-  const rhythm = h('input', { type: 'text', name: 'rhythm', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none', value: '5m' });
-  const kind = select('kind', [['http', t('kindHttp')], ['model', t('kindModel')]], 'http');
-  const url = h('input', { type: 'url', name: 'url', autocomplete: 'off', placeholder: 'https://…' });
-  const prompt = h('textarea', { name: 'prompt', rows: '3', class: 'prose' });
-  const model = h('input', { type: 'text', name: 'model', autocomplete: 'off', placeholder: t('asConfigured') });
-  const forHttp = [field(t('url'), url, t('urlHint'))];
-  const forModel = [field(t('prompt'), prompt), field(t('model'), model)];
-  const choose = (): void => {
-    for (const node of forHttp) node.hidden = kind.value !== 'http';
-    for (const node of forModel) node.hidden = kind.value !== 'model';
-  };
-  kind.addEventListener('change', choose);
-  choose();
-  openForm({
-    title: t('newSchedule'), verb: t('create'),
-    fields: [field(t('name'), name), field(t('rhythm'), rhythm, t('rhythmHint')), field(t('calls'), kind), ...forHttp, ...forModel],
-    submit: async () => {
-      const given = name.value.trim();
-      if (schedules.idOf(given) === '') return t('nameNeeded');
-      const isHttp = kind.value === 'http';
-      try {
-        await schedules.createSchedule({
-          id: schedules.idOf(given), name: given, display_name: given, kind: kind.value, ...schedules.readRhythm(rhythm.value),
-          ...(isHttp ? (url.value.trim() ? { url: url.value.trim() } : {}) : { prompt: prompt.value.trim() }),
-          ...(!isHttp && model.value.trim() ? { model: model.value.trim() } : {}),
-        });
-        done();
-        return '';
-      } catch (error) {
-        return ctx.failure(error);
-      }
-    },
-  });
 }

@@ -5,7 +5,8 @@ import type { Context, View } from '../context';
 import { ask } from '../dialog';
 import { h } from '../dom';
 import { NOTHING, formatAge, formatCount } from '../format';
-import { lang, t } from '../i18n';
+import { lang, t, tn } from '../i18n';
+import { Place } from '../place';
 import { Poll } from '../poll';
 import { table } from '../table';
 
@@ -24,12 +25,12 @@ function who(session: api.Session): string {
 
 export function sessionsView(ctx: Context): View {
   const filter = h('input', {
-    type: 'search', name: 'session-filter', placeholder: t('sessionFilter'),
-    'aria-label': t('sessionFilter'), autocomplete: 'off', spellcheck: 'false',
+    type: 'search', name: 'session-filter', placeholder: t('filterSessions'),
+    'aria-label': t('sessionFilter'), title: t('sessionFilter'), autocomplete: 'off', spellcheck: 'false',
   });
   const counter = h('p', { class: 'note' });
   const outcome = h('p', { class: 'outcome', role: 'status' });
-  const place = h('div', {}, h('p', { class: 'empty' }, t('loading')));
+  const place = new Place(ctx, () => poll.now());
   let all: api.Session[] = [];
   let total = 0;
 
@@ -48,7 +49,7 @@ export function sessionsView(ctx: Context): View {
 
   function row(session: api.Session): (Node | string)[] {
     const button = h('button', {
-      type: 'button', class: 'small', 'data-client': session.client,
+      type: 'button', class: 'small', 'data-key': session.client,
       'aria-label': t('disconnectWho', { who: who(session) }),
     }, t('disconnect'));
     button.addEventListener('click', () => void end(session));
@@ -63,18 +64,14 @@ export function sessionsView(ctx: Context): View {
 
   function draw(): void {
     const shown = all.filter((session) => matchSession(filter.value, session));
-    counter.textContent = t('sessionsShown', { shown: shown.length, total: formatCount(total, lang()) });
-    if (shown.length === 0) {
-      place.replaceChildren(h('p', { class: 'empty' }, t('noSessionsYet')));
-      return;
-    }
-    const focused = (document.activeElement as HTMLElement | null)?.dataset['client'] ?? '';
-    place.replaceChildren(table(t('sessions'), [
-      { title: t('user') }, { title: t('client') }, { title: t('dialect') }, { title: t('tenant') },
-      { title: t('channels'), class: 'number' }, { title: t('address') }, { title: t('connectedFor') },
-      { title: t('actions'), class: 'actions' },
-    ], shown.map(row)));
-    if (focused) place.querySelector<HTMLElement>(`[data-client="${CSS.escape(focused)}"]`)?.focus();
+    counter.textContent = tn('sessionsShown', total, { shown: shown.length, total });
+    place.show(JSON.stringify(shown), () => [shown.length === 0
+      ? h('p', { class: 'empty' }, t(all.length > 0 ? 'noSessionMatches' : 'noSessionsYet'))
+      : table(t('sessions'), [
+        { title: t('user') }, { title: t('client') }, { title: t('dialect') }, { title: t('tenant') },
+        { title: t('channels'), class: 'number' }, { title: t('address') }, { title: t('connectedFor') },
+        { title: t('actions'), class: 'actions' },
+      ], shown.map(row))]);
   }
 
   filter.addEventListener('input', draw);
@@ -84,13 +81,13 @@ export function sessionsView(ctx: Context): View {
       draw();
     } catch (error) {
       counter.textContent = '';
-      place.replaceChildren(h('p', { class: 'error', role: 'alert' }, ctx.failure(error)));
+      place.fail(error);
     }
   }, EVERY_MS);
   return {
     node: h('section', { class: 'card page' },
       h('header', { class: 'section-head' }, h('h1', { tabindex: '-1' }, t('sessions')), counter),
-      h('div', { class: 'inline' }, filter), outcome, place),
+      h('div', { class: 'inline' }, filter), outcome, place.node),
     destroy: () => poll.stop(),
   };
 }

@@ -3,7 +3,7 @@
 import type { Context, View } from '../context';
 import { ask } from '../dialog';
 import { field, h, select, type Child } from '../dom';
-import { t } from '../i18n';
+import { t, tn } from '../i18n';
 import { Place } from '../place';
 import { Poll } from '../poll';
 import { routeTo } from '../route';
@@ -67,7 +67,7 @@ export function taskView(ctx: Context, id: string): View {
         facts([['created', when(task.createdAt)], ['updated', when(task.updatedAt)], ['completed', when(task.completedAt)]])),
       h('section', { class: 'card page', 'aria-labelledby': 'subtasks-title' },
         h('header', { class: 'section-head' }, h('h2', { id: 'subtasks-title' }, t('subtasks')),
-          h('p', { class: 'note' }, subtasks.length > 0 ? t('doneOf', { done, total: subtasks.length }) : '')),
+          h('p', { class: 'note' }, subtasks.length > 0 ? tn('doneOf', subtasks.length, { done, total: subtasks.length }) : '')),
         subtasks.length > 0 ? h('ul', { class: 'steps' }, ...subtasks.map(subtask))
           : h('p', { class: 'empty' }, t('noSubtasks'))),
     ];

@@ -3,8 +3,7 @@
 import type { Context, View } from '../context';
 import { openForm } from '../dialog';
 import { field, h, icon, ICONS, select } from '../dom';
-import { formatCount } from '../format';
-import { lang, t } from '../i18n';
+import { t, tn } from '../i18n';
 import { reads } from '../live';
 import { Place } from '../place';
 import { Poll } from '../poll';
@@ -67,7 +66,7 @@ export function tasksView(ctx: Context, route: Route): View {
         limit: LIMIT, q: text.value.trim(), priority: priority.value,
       });
       counter.textContent = total > list.length
-        ? t('tasksShown', { shown: list.length, total: formatCount(total, lang()) }) : '';
+        ? tn('tasksShown', total, { shown: list.length, total }) : '';
       place.show(JSON.stringify([list, Math.floor(Date.now() / 60_000)]), () => [
         list.length > 0 ? board(list) : filtered ? h('p', { class: 'card page empty' }, t('noTaskMatches'))
           : h('div', { class: 'card page empty' }, h('p', { class: 'lead' }, t('noTasks')), h('p', {}, t('noTasksHint')))]);
