@@ -217,11 +217,10 @@ void test_old_ones_are_forgotten(void **state)
 {
     (void)state;
     struct answer a;
-    static const char *const made[] = {"{\"id\":\"pending\",\"action\":\"x\"}",
-                                       "{\"id\":\"denied\",\"action\":\"x\"}",
-                                       "{\"id\":\"expired\",\"action\":\"x\","
-                                       "\"expires_in\":\"10ms\"}",
-                                       "{\"id\":\"passed\",\"action\":\"x\"}"};
+    static const char *const made[] = {
+        "{\"id\":\"pending\",\"action\":\"x\"}", "{\"id\":\"denied\",\"action\":\"x\"}",
+        "{\"id\":\"expired\",\"action\":\"x\",\"expires_in\":\"10ms\"}",
+        "{\"id\":\"passed\",\"action\":\"x\"}"};
     assert_true(age(500).count > 0); // those of the tests before
     forget();
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
