@@ -20,7 +20,7 @@ static bool key_ok(const struct api *api, const struct http_request *r)
 static bool page_ok(const struct api *api, const struct http_request *r, struct str *ret_why)
 {
     const struct admission *a = admission_now(api->admission);
-    *ret_why = STR("origin is not allowed");
+    *ret_why = STR(HTTP_ORIGIN_REFUSED);
     if (!http_origin_allowed(r))
         return false;
     *ret_why = STR("Host: not a name of this server; allow it in auth.origins, or set an API key");
@@ -35,9 +35,10 @@ static bool admit(const struct api *api, struct http_request *r)
         return false;
     }
     if (!key_ok(api, r)) {
-        http_reply_error(r, 401, err_code(ERR_UNAUTHORIZED),
-                         STR("unauthorized: an API key is needed, as X-API-Key or as "
-                             "Authorization: apikey"));
+        http_reply_error(
+            r, 401, err_code(ERR_UNAUTHORIZED),
+            str_from(admission_back_end_refusal(http_header(r, STR("X-API-Key")),
+                                                http_header(r, STR("Authorization")), false)));
         return false;
     }
     if (r->body.n > api->body_max_bytes) { // others may have a longer limit

@@ -52,8 +52,7 @@ bool openai_refuse(struct http_request *r, unsigned status, struct str code, str
 static bool page_ok(struct http_request *r, const struct admission *a)
 {
     if (!http_origin_allowed(r))
-        return openai_refuse(r, 403, STR("origin_not_allowed"),
-                             STR("Origin: not one of the allowed origins"), STR_NONE);
+        return openai_refuse(r, 403, STR("origin_not_allowed"), STR(HTTP_ORIGIN_REFUSED), STR_NONE);
     if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
         return openai_refuse(r, 403, STR("host_not_allowed"),
                              STR("Host: not a name of this server; allow it in auth.origins, or "

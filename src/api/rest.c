@@ -12,7 +12,7 @@
 static bool page_ok(struct http_request *r, const struct admission *a)
 {
     if (!http_origin_allowed(r))
-        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
+        return http_refuse(r, ERR_PERMISSION_DENIED, HTTP_ORIGIN_REFUSED);
     if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
         return http_refuse(r, ERR_PERMISSION_DENIED,
                            "Host: not a name of this server; allow it in auth.origins, or set an "
@@ -77,8 +77,8 @@ bool rest_admit(struct http_request *r, const struct api *api, struct str tenant
                                                             http_header(r, STR("Authorization")));
     if (token.n == 0 && !ret->back_end)
         return http_refuse(r, ERR_UNAUTHORIZED,
-                           "unauthorized: an API key is needed, as X-API-Key or as "
-                           "Authorization: apikey, or a client's token");
+                           admission_back_end_refusal(http_header(r, STR("X-API-Key")),
+                                                      http_header(r, STR("Authorization")), true));
     if (rest_set_tenant(r, api, tenant, ret))
         return true;
     asker_fini(ret);

@@ -112,7 +112,7 @@ static int refused(const struct publish *p, unsigned status, struct str answer)
             json_read_string(&j, text, sizeof(text), &message);
         }
     }
-    if (message.n > 0)
+    if (message.n > 0 && code.n > 0)
         return cli_fail(p->spec, "%s: refused: %.*s (code %.*s, HTTP status %u)", p->channel,
                         STR_FMT(message), STR_FMT(code), status);
     const char *hint = status == 401   ? ": is the API key right?"

@@ -15,13 +15,13 @@ enum { TEXT_MAX_BYTES = 1 << 20 };
 
 static const char help[] =
     "usage: recado store backup [-c FILE] [--data DIR] TO\n"
-    "       recado store check  [-c FILE] [--data DIR]\n"
+    "       recado store check  [-c FILE] [--data DIR] [BACKUP]\n"
     "\n"
     "  backup   copies the embedded database to a new file, while the server runs: everything "
     "that\n"
     "           was acknowledged before is in it. To go back to it, stop the server and put it in\n"
     "           the place of recado.db, without the -wal and -shm files that lie beside that\n"
-    "  check    reads all of it and says what is wrong\n"
+    "  check    reads all of it, or of a backup, and says what is wrong\n"
     "\n"
     "  -c, --config FILE   the server's configuration, which says where the database is\n"
     "      --data DIR      or where it keeps its files (recado-data)\n"
@@ -30,7 +30,8 @@ static const char help[] =
     "\n"
     "examples:\n"
     "  recado store backup -c /etc/recado/recado.yaml /backup/recado-$(date +%F).db\n"
-    "  recado store check\n";
+    "  recado store check\n"
+    "  recado store check /backup/recado-2026-11-30.db\n";
 
 static int fail_with(const struct cli_spec *spec, const struct buf *why)
 {
@@ -38,7 +39,9 @@ static int fail_with(const struct cli_spec *spec, const struct buf *why)
     return cli_fail(spec, "%.*s", STR_FMT(line));
 }
 
-static int work(const struct cli_spec *spec, const struct config_source *source, const char *to)
+/* to: of a backup; or of: what is checked, NULL: the server's own database. */
+static int work(const struct cli_spec *spec, const struct config_source *source, const char *to,
+                const char *of)
 {
     struct config *c = NULL;
     struct buf why, url;
@@ -48,7 +51,7 @@ static int work(const struct cli_spec *spec, const struct config_source *source,
     if (!config_load(source, &c, &why)) {
         fprintf(stderr, "%.*s", STR_FMT(buf_str(&why)));
         code = CLI_WRONG;
-    } else if (!storage_url(c, &url)) {
+    } else if (of != NULL ? !buf_add_format(&url, "sqlite:%s", of) : !storage_url(c, &url)) {
         code = cli_fail(spec, "out of memory");
     } else {
         buf_clear(&why);
@@ -78,11 +81,12 @@ int cli_store(int argc, char **argv)
     bool backup = str_eq(verb, STR("backup"));
     if (!backup && !str_eq(verb, STR("check")))
         return cli_refuse(&spec, "backup or check?");
-    if (rest.count != (backup ? 2u : 1u))
+    if (backup ? rest.count != 2 : rest.count > 2)
         return cli_refuse(&spec, backup ? "backup wants the name of one new file"
-                                        : "check wants nothing more");
+                                        : "check wants at most the name of one file");
     struct config_flag flag = {.key = "data_dir", .value = data};
     struct config_source source = {
         .file = file, .env = environ, .flags = &flag, .flag_count = data != NULL ? 1 : 0};
-    return work(&spec, &source, backup ? rest.items[1] : NULL);
+    const char *name = rest.count > 1 ? rest.items[1] : NULL;
+    return work(&spec, &source, backup ? name : NULL, backup ? NULL : name);
 }

@@ -23,6 +23,9 @@ typedef const struct admission *_Atomic admission_slot;
  * K". Both headers' values, or "". */
 bool admission_lets_back_end(const struct admission *a, struct str x_api_key,
                              struct str authorization);
+/* What one that has not is told: a wrong key is told from none. tokens: a client's would do, too.
+ */
+const char *admission_back_end_refusal(struct str x_api_key, struct str authorization, bool tokens);
 
 static inline const struct admission *admission_now(const admission_slot *slot)
 {

@@ -290,3 +290,13 @@ bool admission_lets_back_end(const struct admission *a, struct str x_api_key,
         x_api_key = str_trim(authorization);
     return x_api_key.n > 0 && auth_api_key_ok(a->auth, x_api_key);
 }
+
+const char *admission_back_end_refusal(struct str x_api_key, struct str authorization, bool tokens)
+{
+    struct str rest = authorization;
+    if (x_api_key.n > 0 || str_eq_nocase(str_cut(&rest, ' '), STR("apikey")))
+        return "unauthorized: the API key is not one of auth.api_keys";
+    return tokens ? "unauthorized: an API key is needed, as X-API-Key or as Authorization: apikey, "
+                    "or a client's token"
+                  : "unauthorized: an API key is needed, as X-API-Key or as Authorization: apikey";
+}

@@ -92,7 +92,8 @@ static void read_temperature(struct reading *r, struct str key)
 static void read_numbers(struct reading *r, struct str key)
 {
     struct chat_fields *f = r->to;
-    if (json_key_is(key, STR("conversation_id")) || json_key_is(key, STR("conversationId"))) {
+    if (json_key_is(key, STR("conversation_id")) || json_key_is(key, STR("conversationId")) ||
+        json_key_is(key, STR("conversation"))) {
         f->has_conversation = true;
         read_whole(r, STR("conversation_id"), 1, CHAT_CONVERSATION_MAX, &f->conversation);
     } else if (json_key_is(key, STR("message_id"))) {

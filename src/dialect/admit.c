@@ -21,7 +21,7 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
     if (origin.n > 0 && !http_origin_is_same_host(r, origin) &&
         !http_origin_in(list, count, origin)) {
         log_debug("%s: a page of %.*s was refused: not in auth.origins", e->path, STR_FMT(origin));
-        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
+        return http_refuse(r, ERR_PERMISSION_DENIED, HTTP_ORIGIN_REFUSED);
     }
     if (!auth_has_token_key(a->auth) && !http_host_is_expected(r, list, count))
         return http_refuse(r, ERR_PERMISSION_DENIED,
@@ -33,7 +33,7 @@ bool admit_back_end(struct http_request *r, const struct endpoint *e)
 {
     const struct admission *a = admission_now(e->admission);
     if (!http_origin_allowed(r))
-        return http_refuse(r, ERR_PERMISSION_DENIED, "Origin: not one of the allowed origins");
+        return http_refuse(r, ERR_PERMISSION_DENIED, HTTP_ORIGIN_REFUSED);
     if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
         return http_refuse(r, ERR_PERMISSION_DENIED,
                            "Host: not a name of this server; allow it in auth.origins, or "
@@ -42,8 +42,8 @@ bool admit_back_end(struct http_request *r, const struct endpoint *e)
                                 http_header(r, STR("Authorization"))))
         return true;
     return http_refuse(r, ERR_UNAUTHORIZED,
-                       "unauthorized: an API key is needed, as X-API-Key or as "
-                       "Authorization: apikey");
+                       admission_back_end_refusal(http_header(r, STR("X-API-Key")),
+                                                  http_header(r, STR("Authorization")), false));
 }
 
 /* ---- what a request brings ---- */

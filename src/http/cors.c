@@ -96,7 +96,7 @@ void http_reply_options(struct http_request *r, unsigned methods)
     struct str origin = http_header(r, STR("Origin"));
     bool preflight = origin.n > 0 && http_header(r, STR("Access-Control-Request-Method")).n > 0;
     if (preflight && !http_origin_allowed(r) && !http_origin_is_same_host(r, origin)) {
-        http_reply_error(r, 403, 403, STR("Origin: not one of the allowed origins"));
+        http_reply_error(r, 403, 403, STR(HTTP_ORIGIN_REFUSED));
         return;
     }
     size_t len = put(extra, sizeof(extra), 0, STR("Allow: "));

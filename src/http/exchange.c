@@ -140,7 +140,7 @@ static void refuse_body(struct http_conn *hc)
 {
     struct http_request *r = &hc->request;
     if (!http_router_takes_any_body(hc->server->router, r)) {
-        refuse(hc, 413, "the body is too big", 0);
+        refuse(hc, 413, "the body is longer than http.body_max", 0);
         return;
     }
     r->body = STR_NONE;

@@ -104,6 +104,7 @@ struct conn *http_conn(const struct http_request *r);
 size_t http_cors_headers(const struct http_request *r, char *at, size_t cap);
 /* False when the request has an Origin that the server does not accept. */
 bool http_origin_allowed(const struct http_request *r);
+#define HTTP_ORIGIN_REFUSED "Origin: not one of the allowed origins: auth.origins says which are"
 
 /* For a route that answers much later: of the request only these headers are kept, where it has
  * them, and what the answer's form depends on. All its other strings are empty from here on; kept

@@ -92,7 +92,7 @@ static int on_body(llhttp_t *l, const char *at, size_t n)
     p->body_bytes += n;
     if (p->body_bytes <= p->limits.body_max_bytes && buf_add(p->body, (struct str){at, n}))
         return 0;
-    refuse(p, 413, "the body is too big");
+    refuse(p, 413, "the body is longer than http.body_max");
     return -1;
 }
 

@@ -216,9 +216,13 @@ void http_refuse_method(struct http_request *r, unsigned methods)
     memcpy(extra + 7, allowed, n);
     len = 7 + n;
     memcpy(extra + len, "\r\n", 2);
-    http_reply(r, 405, STR("application/json"),
-               STR("{\"error\":{\"code\":405,\"message\":\"method not allowed on this path\"}}"),
-               (struct str){extra, len + 2});
+    char body_at[128 + HTTP_METHODS_TEXT_MAX];
+    struct buf body = buf_on(body_at, sizeof(body_at));
+    MUST(buf_add_format(&body,
+                        "{\"error\":{\"code\":405,\"message\":\"method not allowed on this path: "
+                        "it takes %.*s\"}}",
+                        (int)n, allowed));
+    http_reply(r, 405, STR("application/json"), buf_str(&body), (struct str){extra, len + 2});
 }
 
 bool http_router_takes_any_body(const struct http_router *rt, const struct http_request *r)

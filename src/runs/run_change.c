@@ -79,6 +79,7 @@ static const struct field fields[] = {
     {"kind", FIELD_NAME, SAID(kind), 64, OF(CREATE)},
     {"name", FIELD_NAME, SAID(name), RUN_NAME_MAX, MAKES},
     {"agent_id", FIELD_NAME, SAID(agent_id), RUN_NAME_MAX, MAKES},
+    {"agent", FIELD_NAME, SAID(agent_id), RUN_NAME_MAX, MAKES}, // as the filter is called
     {"agent_name", FIELD_NAME, SAID(agent_name), RUN_NAME_MAX, MAKES},
     {"task_id", FIELD_NAME, SAID(task_id), RUN_NAME_MAX, MAKES},
     {"parent_id", FIELD_NAME, SAID(parent_id), RUN_NAME_MAX, MAKES},

@@ -690,6 +690,8 @@ def test_what_is_below_a_conversation_asks_and_stops_in_it(chat, upstream):
     wrong = api(server, f"{below}/messages", {"message": "b", "conversation_id": 8}, status=400)
     assert "conversation_id" in wrong["error"]["message"]
     api(server, f"{below}/messages", {}, status=400)
+    api(server, "/api/chat", {"message": "c", "conversation": 9}, status=202)
+    assert len(messages(server, 9)) == 2
     api(server, below, {"message": "b"}, status=405)
     api(server, f"{below}/messages", method="DELETE", status=405)
 

@@ -877,6 +877,8 @@ def test_a_copy_while_it_is_in_use(start_recado):
     assert again.returncode == 1 and "exists" in again.stderr
     checked = recado.run("store", "check", "--data", recado.data)
     assert (checked.returncode, checked.stdout) == (0, "ok\n"), checked.stderr
+    checked = recado.run("store", "check", copy)
+    assert (checked.returncode, checked.stdout) == (0, "ok\n"), checked.stderr
     recado.stop()
     for end in ("-wal", "-shm"):
         (recado.data / f"recado.db{end}").unlink(missing_ok=True)
@@ -898,6 +900,8 @@ def test_what_cannot_be_copied(cli, tmp_path):
     (tmp_path / "recado.db").write_bytes(b"this is no database\n" * 500)
     done = cli("store", "check", "--data", tmp_path)
     assert done.returncode == 1 and "not a database" in done.stderr
+    done = cli("store", "check", tmp_path / "nowhere.db")
+    assert done.returncode == 1 and not (tmp_path / "nowhere.db").exists()
     done = cli("store", "backup", tmp_path / "to", env={"RECADO_STORE": "mysql://u:s3cret@h/d"})
     assert done.returncode == 1 and "s3cret" not in done.stderr
     assert not (tmp_path / "to").exists()

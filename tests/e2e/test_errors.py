@@ -69,6 +69,26 @@ def test_other_methods(shared_recado, method, path, allow):
     assert (status, code) == (405, 405) and allow in headers["allow"]
 
 
+@pytest.mark.parametrize("method, path, headers, words", [
+    ("GET", "/api/publish", {}, "it takes POST"),
+    ("POST", "/api/runs", {"Origin": "http://other.example"}, "auth.origins"),
+    ("POST", "/api/publish", {"Origin": "http://other.example"}, "auth.origins"),
+], ids=str)
+def test_refusals_say_what_would_do(shared_recado, method, path, headers, words):
+    body = b"{}" if method == "POST" else None
+    _, _, answer = open_url(shared_recado.url + path, data=body, headers=headers, method=method)
+    assert words in json.loads(answer)["error"]["message"]
+
+
+def test_a_wrong_key_is_told_from_none(start_recado):
+    server = start_recado(LOCKED)
+    for path in ("/api/publish", "/api/runs", "/api/internal/task-event"):
+        for headers, words in (({}, "is needed"), ({"X-API-Key": "x"}, "is not one of"),
+                               ({"Authorization": "apikey x"}, "is not one of")):
+            status, _, answer = open_url(server.url + path, data=b"{}", headers=headers, method="POST")
+            assert status == 401 and words in json.loads(answer)["error"]["message"], path
+
+
 def good(server, path, body, headers=None):
     status, _, answer = open_url(server.url + path, data=json.dumps(body).encode(), method="POST",
                                  headers=headers or {}, timeout=60)
