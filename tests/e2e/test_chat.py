@@ -530,6 +530,7 @@ def test_a_late_joiner_with_the_native_library_of_pages(chat, upstream, start_no
     upstream.release(6)
     assert page.next() == {"complete": text(4)}
     assert page.next() == {"complete": text(4)}
+    assert page.next() == {"drawn": ["user", "assistant", "user", "assistant"]}
 
 
 async def test_a_late_joiner_with_socket_io(chat, upstream):

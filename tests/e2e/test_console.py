@@ -229,6 +229,10 @@ async def test_channel_list_and_history(start_recado, open_console):
     await page.get_by_role("button", name="Show").click()
     await expect(page.get_by_role("row").filter(has_text="room:blue")).to_have_count(0)
     await expect(page.get_by_role("row").filter(has_text="room:red")).to_have_count(1)
+    await page.get_by_role("searchbox", name="Channel pattern").fill("room")
+    await page.get_by_role("button", name="Show").click()
+    await expect(page.get_by_role("link", name="Open room", exact=True)).to_have_attribute(
+        "href", "#/channels/room")
     await page.get_by_role("searchbox", name="Channel pattern").fill("")
     await page.get_by_role("button", name="Show").click()
     await shoot(page, "channels-wide-light-en")

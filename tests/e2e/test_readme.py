@@ -16,6 +16,9 @@ from servers import BINARY, ROOT, environment, free_port, open_url
 pytestmark = pytest.mark.release
 
 READMES = ["README.md", "README.pt-BR.md"]
+WORDS = {"noticias": "news", "texto": "text", "olá": "hello", "Oi!": "Hi!", "importação": "import",
+         "importador": "importer", "enviar_email": "send_mail",
+         "17 linhas ficaram de fora": "17 rows left out"}
 PREAMBLE = """\
 import { EventSource as Polyfill } from "eventsource";
 import { WebSocket as Socket } from "ws";
@@ -149,7 +152,8 @@ def test_both_show_the_same():
     """One is the translation of the other: the same commands, but for the words in the data."""
     def shape(name):
         text = (ROOT / name).read_text()
-        text = text.replace("noticias", "news").replace("texto", "text").replace("olá", "hello")
+        for said, means in WORDS.items():
+            text = text.replace(said, means)
         return commands(text), len(blocks(text, "js")), re.findall(r"\]\((?!README)(\S+)\)", text)
 
     assert shape("README.md") == shape("README.pt-BR.md")

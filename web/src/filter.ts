@@ -53,6 +53,12 @@ export function toPattern(text: string): string {
   return wanted === '' || hasWildcard(wanted) ? wanted : `*${wanted}*`;
 }
 
+// The channel that somebody may mean who typed a whole name and finds it in no list; '': none.
+export function toOpen(text: string, listed: readonly string[]): string {
+  const name = text.trim();
+  return hasWildcard(name) || listed.includes(name) ? '' : name;
+}
+
 // "a, b c" as channel names, each once.
 export function splitChannels(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter((name) => name !== ''))];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EventLog, KEPT_MAX, SHOWN_MAX } from '../src/events';
-import { matchChannel, matchEvent, splitChannels, toPattern, type LiveEvent } from '../src/filter';
+import { matchChannel, matchEvent, splitChannels, toOpen, toPattern, type LiveEvent } from '../src/filter';
 
 function event(key: number, more: Partial<LiveEvent> = {}): LiveEvent {
   return {
@@ -41,6 +41,13 @@ describe('matchEvent', () => {
 describe('toPattern', () => {
   it('looks anywhere in the name unless told otherwise', () => {
     expect([toPattern('red'), toPattern(' room:* '), toPattern('')]).toEqual(['*red*', 'room:*', '']);
+  });
+});
+
+describe('toOpen', () => {
+  it('is a whole name that is in no list', () => {
+    expect(toOpen(' room:red ', ['room:red:2'])).toBe('room:red');
+    expect([toOpen('room:red', ['room:red']), toOpen('room:*', []), toOpen(' ', [])]).toEqual(['', '', '']);
   });
 });
 

@@ -3,7 +3,7 @@
 import * as api from '../api';
 import type { Context, View } from '../context';
 import { field, h } from '../dom';
-import { matchChannel, toPattern } from '../filter';
+import { matchChannel, toOpen, toPattern } from '../filter';
 import { formatCount } from '../format';
 import { lang, t, tn } from '../i18n';
 import { Place } from '../place';
@@ -15,6 +15,10 @@ const EVERY_MS = 4000;
 
 export function channelRoute(name: string): string {
   return `#/channels/${encodeURIComponent(name)}`;
+}
+
+function channelLink(name: string, text: string): HTMLElement {
+  return h('a', { href: channelRoute(name), class: 'channel', 'data-key': name }, text);
 }
 
 export function channelsView(ctx: Context): View {
@@ -37,12 +41,15 @@ export function channelsView(ctx: Context): View {
     const shown = list.sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).slice(0, SHOWN_MAX);
     for (const [name] of shown.slice(0, 100)) ctx.known.add(name);
     counter.textContent = tn('channelsShown', list.length, { shown: shown.length, total: list.length });
-    place.show(JSON.stringify([shown, pattern.value.trim() === '']), () => [shown.length === 0
-      ? h('p', { class: 'empty' }, t(pattern.value.trim() ? 'noChannelMatches' : 'noChannels'))
-      : table(t('channels'), [{ title: t('channel') }, { title: t('subscribers'), class: 'number' }],
-        shown.map(([name, count]) => [
-          h('a', { href: channelRoute(name), class: 'channel', 'data-key': name }, name), formatCount(count, lang()),
-        ]))]);
+    const text = pattern.value.trim();
+    const name = toOpen(text, shown.map(([listed]) => listed));
+    place.show(JSON.stringify([shown, text]), () => [
+      shown.length === 0
+        ? h('p', { class: 'empty' }, t(text ? 'noChannelMatches' : 'noChannels'))
+        : table(t('channels'), [{ title: t('channel') }, { title: t('subscribers'), class: 'number' }],
+          shown.map(([channel, count]) => [channelLink(channel, channel), formatCount(count, lang())])),
+      name ? h('p', {}, channelLink(name, t('openChannel', { channel: name }))) : null,
+    ]);
   }
 
   const poll = new Poll(async () => {
