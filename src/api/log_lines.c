@@ -101,14 +101,24 @@ static bool entry_keep(struct log_batch *b, const struct log_entry *e, bool has_
     return true;
 }
 
+/* tenant "": none is said. */
+static void take_tenant(struct log_batch *b, struct str tenant)
+{
+    if (tenant.n > 0 && b->tenant.n > 0 && !str_eq(tenant, b->tenant))
+        json_fail(&b->j, "tenant: all lines of a request are of one");
+    else if (tenant.n > 0)
+        b->tenant = tenant;
+}
+
 static void read_array(struct log_batch *b, int64_t now_ms);
 
 /* A line; at the top it may be {"logs":[..],"tenant":..} instead. */
 static void read_object(struct log_batch *b, int64_t now_ms, bool top)
 {
     struct log_entry e = {.time_ms = now_ms};
-    struct str key;
+    struct str key, tenant = STR_NONE;
     bool has_message = false, has_logs = false;
+    size_t nobodys = b->nobodys;
     json_object_begin(&b->j);
     while (json_object_next(&b->j, &key)) {
         if (read_member(b, key, &e, &has_message))
@@ -116,12 +126,19 @@ static void read_object(struct log_batch *b, int64_t now_ms, bool top)
         if (top && json_key_is(key, STR("logs"))) {
             has_logs = true;
             read_array(b, now_ms);
-        } else if (top && json_key_is(key, STR("tenant"))) {
-            read_optional(b, &b->tenant);
+        } else if (json_key_is(key, STR("tenant"))) {
+            read_optional(b, &tenant);
         }
     }
-    if (b->j.error == NULL && (has_message || !has_logs))
+    if (b->j.error != NULL)
+        return;
+    take_tenant(b, tenant);
+    if (has_logs && tenant.n > 0)
+        b->nobodys = nobodys; // its lines are of its tenant
+    if (has_message || !has_logs) {
+        b->nobodys += tenant.n == 0;
         entry_keep(b, &e, has_message);
+    }
 }
 
 static void read_array(struct log_batch *b, int64_t now_ms)
@@ -144,6 +161,8 @@ bool log_batch_read(struct str body, int64_t now_ms, struct log_batch *ret)
         else
             read_object(ret, now_ms, true);
     } while (json_more(&ret->j));
+    if (ret->j.error == NULL && ret->tenant.n > 0 && ret->nobodys > 0)
+        json_fail(&ret->j, "tenant: all lines of a request are of one, and some name none");
     return ret->j.error == NULL;
 }
 

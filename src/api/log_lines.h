@@ -13,7 +13,8 @@ enum { LOG_BATCH_MAX = 10000 }; // lines of one request
 struct log_batch {
     struct log_entry *entries;
     size_t count, cap;
-    struct str tenant; // of {"logs":..,"tenant":..}; "": none
+    struct str tenant; // of all lines; "": none is named
+    size_t nobodys;    // lines that no tenant is named for
     struct buf text;
     struct json j;
 };

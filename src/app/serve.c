@@ -202,6 +202,7 @@ static int serve(const struct serve *v, struct config *config)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); // threads inherit it: signals come to sigwait only
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a full disk, and not an end
     struct server *s = server_create(config, &why);
     if (s == NULL || !server_start(s, &why)) {
         print_lines(&why, LOG_NONE);

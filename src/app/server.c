@@ -166,7 +166,8 @@ static void describe(struct server *s)
         .list_limit_max = c->api.list_limit_max,
         .sse = {.heartbeat_ms = c->sse.heartbeat_ms,
                 .write_timeout_ms = c->sse.write_timeout_ms,
-                .out_max_bytes = c->client.out_max_bytes},
+                // a reader may be a whole answer behind
+                .out_max_bytes = c->client.out_max_bytes + (uint32_t)c->llm.answer_max_bytes},
     };
     uuid_make(s->api.node_id);
     s->figures.node = s->node;

@@ -79,7 +79,8 @@ char *conn_reserve(struct conn *c, size_t n)
         return NULL;
     struct own_bytes *o = c->out;
     size_t waiting = o != NULL ? o->len - o->sent : 0;
-    if (waiting > c->out_max || n > c->out_max - waiting) {
+    bool fits = waiting <= c->out_max && n <= c->out_max - waiting;
+    if (!fits && waiting > c->out_max / 2) { // what is too long in itself goes when little waits
         conn_abort(c, CLOSE_SLOW);
         return NULL;
     }

@@ -70,8 +70,9 @@ bool conn_open(struct conn *c, struct flusher *f, int fd, struct tls *tls, const
 
 void conn_set_handler(struct conn *c, const struct conn_handler *handler);
 
-/* Queues a copy; it leaves at the end of the handler or of the turn. False: over out_max (the
- * connection is then closed with CLOSE_SLOW) or closed already. */
+/* Queues a copy; it leaves at the end of the handler or of the turn. False: over out_max while more
+ * than half of that is waiting already (the connection is then closed with CLOSE_SLOW), or closed
+ * already. A single message may be longer than out_max: it could never be sent otherwise. */
 bool conn_send(struct conn *c, struct str bytes);
 
 /* Room for up to n own bytes to be written in place; NULL as conn_send() says false. Then

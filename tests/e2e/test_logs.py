@@ -69,7 +69,10 @@ def test_all_forms(start_recado):
     ("", "value"), ("{", "byte 1"), ("[1]", "object"), ('{"level":"info"}', "no message"),
     ('{"message":1}', "string"), ('{"message":"a"}\n{"message":', "value"),
     ('{"message":"a","time":"soon"}', "time"), ('{"message":"a","source":{}}', "string"),
-    ('{"message":"\\ud800"}', "surrogate"), ('{"logs":{}}', "array")])
+    ('{"message":"\\ud800"}', "surrogate"), ('{"logs":{}}', "array"),
+    ('{"message":"a","tenant":"a"}\n{"message":"b","tenant":"b"}', "tenant"),
+    ('[{"message":"a","tenant":"a"},{"message":"b"}]', "tenant"),
+    ('{"logs":[{"message":"a","tenant":"a"}],"tenant":"b"}', "tenant")])
 def test_what_cannot_be_read(shared_recado, body, words):
     status, _, answer = shared_recado.post("/api/logs?tenant=unreadable", body)
     message = json.loads(answer)["error"]["message"]
@@ -239,6 +242,8 @@ def test_tenants(start_recado):
 
     assert server.post("/api/logs", {"message": "x"})[0] == 401
     assert post(server, {"logs": [{"message": "of acme"}], "tenant": "acme"}, key) == 1
+    assert post(server, [{"message": "a", "tenant": "lines"}, {"message": "b", "tenant": "lines"}], key) == 2
+    assert [line["message"] for line in read(server, "?tenant=lines", key)[0]] == ["a", "b"]
     with connect(server.ws("/ws/logs?tail=10&token=" + token("acme"))) as socket:
         assert json.loads(socket.recv(timeout=20))["type"] == "connection"
         assert next_line(socket)["data"]["message"] == "of acme"

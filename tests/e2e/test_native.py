@@ -124,6 +124,26 @@ async def test_centrifuge_python(server):
     await client.disconnect()
 
 
+async def test_an_event_longer_than_what_may_wait_is_recovered(start_recado):
+    """client.out_max bounds what waits for a client, and not what can be said to it."""
+    server = start_recado("namespaces: {long: {history: 10, history_bytes: 16MiB, ttl: 1h, recover: true}}\n"
+                          "client: {out_max: 64KiB}\n")
+    long = "x" * 1_000_000
+    for _ in range(2):
+        server.publish("long:a", long)
+    epoch = server.api("history", {"channel": "long:a", "limit": 0})["result"]["epoch"]
+    async with websockets.connect(server.ws_url, max_size=None) as ws:
+        subscribe = {"channel": "long:a", "recover": True, "epoch": epoch, "offset": 0}
+        await ws.send('{"id": 1, "connect": {}}\n' + json.dumps({"id": 2, "subscribe": subscribe}))
+        got = []
+        while len(got) < 2:
+            for line in (await soon(ws.recv())).splitlines():
+                reply = json.loads(line)
+                got += reply.get("subscribe", {}).get("publications", [])
+                got += [reply["push"]["pub"]] if "pub" in reply.get("push", {}) else []
+        assert [(pub["offset"], len(pub["data"])) for pub in got] == [(1, len(long)), (2, len(long))]
+
+
 async def test_centrifuge_python_filters(server):
     client = Client(server.ws_url)
     await client.connect()

@@ -283,6 +283,14 @@ def ask_in_thread(pool, server, model, **headers):
     return pool.submit(post, server.address, model, **headers)
 
 
+@pytest.mark.parametrize("count, fat", [(1, 1500000), (100, 30000)])
+def test_a_burst_does_not_lose_its_reader(server, count, fat):
+    """More at once than may wait for a client."""
+    status, _, body = post(server.address, f"words?n={count}&fat={fat}")
+    assert status == 200 and body.rstrip().endswith(b"[DONE]")
+    assert len(body) > count * fat and body.count(b'"content"') >= count
+
+
 def test_so_many_at_once_and_the_others_wait(start_recado, upstream):
     server = start_recado(config(upstream, concurrency=2, queue_max=4))
     with concurrent.futures.ThreadPoolExecutor(16) as pool:

@@ -76,7 +76,7 @@ char *conn_reserve(struct conn *c, size_t n)
 {
     if (c->state != CONN_OPEN)
         return NULL;
-    if (n > c->out_max - wire.pending) {
+    if (n > c->out_max - wire.pending && wire.pending > c->out_max / 2) {
         conn_abort(c, CLOSE_SLOW);
         return NULL;
     }

@@ -158,7 +158,7 @@ char *conn_reserve(struct conn *c, size_t n)
     struct fake_peer *p = peer_of(c);
     if (c->state != CONN_OPEN)
         return NULL;
-    if (n > c->out_max - conn_pending(c)) {
+    if (n > c->out_max - conn_pending(c) && conn_pending(c) > c->out_max / 2) {
         conn_abort(c, CLOSE_SLOW);
         return NULL;
     }

@@ -308,6 +308,24 @@ static void a_lowered_limit_holds(void **state)
     world_end(w);
 }
 
+/* A limit for what waits is none for what is said: it could never be said otherwise. */
+static void one_that_is_too_long_goes_alone(void **state)
+{
+    (void)state;
+    struct world *w = world_make();
+    struct peer *p = peer_make(w);
+    size_t n = 4u * p->conn.out_max;
+    char *block = calloc(1, n);
+    assert_true(conn_send(&p->conn, STR("something that waits")));
+    assert_true(conn_send(&p->conn, (struct str){block, n}));
+    assert_false(conn_send(&p->conn, STR("x")));
+    turns(w, 1);
+    assert_int_equal(p->reason, CLOSE_SLOW);
+    free(block);
+    peer_end(p);
+    world_end(w);
+}
+
 static void what_was_reserved_need_not_be_used(void **state)
 {
     (void)state;
@@ -429,6 +447,7 @@ int main(void)
         cmocka_unit_test(sending_when_drained),
         cmocka_unit_test(lingering_has_an_end),
         cmocka_unit_test(a_lowered_limit_holds),
+        cmocka_unit_test(one_that_is_too_long_goes_alone),
         cmocka_unit_test(what_was_reserved_need_not_be_used),
         cmocka_unit_test(own_bytes_are_a_sequence),
         cmocka_unit_test(a_handler_writes_to_others),
