@@ -143,6 +143,13 @@ void eio_end(struct eio_session *s, enum close_reason reason, enum eio_type last
 
 /* ---- what the dialect says ---- */
 
+/* As conn_send(): what is too long in itself goes when little waits. */
+static bool may_wait(const struct eio_session *s, size_t n)
+{
+    size_t most = s->eio->options.out_max_bytes, waiting = s->out.len;
+    return waiting + n <= most || waiting <= most / 2;
+}
+
 static void packet_out(struct eio_session *s, enum eio_type type, struct str data)
 {
     if (s->state == EIO_WEBSOCKET && s->ws != NULL) {
@@ -160,7 +167,7 @@ static void packet_out(struct eio_session *s, enum eio_type type, struct str dat
     }
     if (s->state == EIO_ENDED || s->state == EIO_LEAVING)
         return;
-    if (!eio_packet_frame(&s->out, type, data))
+    if (!may_wait(s, data.n) || !eio_packet_frame(&s->out, type, data))
         eio_end(s, CLOSE_SLOW, EIO_CLOSE);
     else
         sink_wake(&s->outlet.flusher->outflow, &s->outlet.sink);
@@ -176,7 +183,7 @@ static void binary_out(struct eio_session *s, struct str bytes)
     if (s->state == EIO_WEBSOCKET && s->ws != NULL) {
         s->ws->ops->send(s->ws, bytes, true);
     } else if (s->state == EIO_POLLING) {
-        if (!eio_frame(&ws_framing_text, &s->out, bytes, true))
+        if (!may_wait(s, bytes.n) || !eio_frame(&ws_framing_text, &s->out, bytes, true))
             eio_end(s, CLOSE_SLOW, EIO_CLOSE);
         else
             sink_wake(&s->outlet.flusher->outflow, &s->outlet.sink);
@@ -353,7 +360,7 @@ struct eio_session *eio_session_create(struct eio *e, struct flusher *f)
     s->carrier.framing = &ws_framing_text;
     s->eio = e;
     outlet_open(&s->outlet, f, &eio_outlet_ops);
-    buf_init(&s->out, e->options.out_max_bytes);
+    buf_init(&s->out, UINT32_MAX);
     timer_init(&s->timer, timer_fired);
     timer_init(&s->upgrade, upgrade_fired);
     id_make(s->id, loop_index(f->loop));

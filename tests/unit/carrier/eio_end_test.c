@@ -217,6 +217,24 @@ static void can_be_closed_while_it_opens(void **state)
     world_end();
 }
 
+static void lets_a_long_one_wait_alone(void **state)
+{
+    (void)state;
+    static const char long_one[50000];
+    struct poller p;
+    world_begin();
+    world.options.out_max_bytes = 10000;
+    world_start(1 << 20);
+    poller_open(&p);
+    carrier_send(p.seat->carrier, (struct str){long_one, sizeof(long_one)});
+    assert_int_equal(p.seat->closed_count, 0);
+    carrier_send(p.seat->carrier, STR("x"));
+    turns(2);
+    assert_int_equal(p.seat->reason, CLOSE_SLOW);
+    poller_close(&p);
+    world_end();
+}
+
 static void bounds_what_waits(void **state)
 {
     (void)state;
@@ -363,6 +381,7 @@ int main(void)
         cmocka_unit_test(takes_a_clients_goodbye),
         cmocka_unit_test(says_goodbye),
         cmocka_unit_test(can_be_closed_while_it_opens),
+        cmocka_unit_test(lets_a_long_one_wait_alone),
         cmocka_unit_test(bounds_what_waits),
         cmocka_unit_test(pings),
         cmocka_unit_test(ends_who_does_not_answer_pings),
