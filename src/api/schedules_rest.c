@@ -21,6 +21,7 @@ struct wish {
     bool has_paused, paused;
     struct buf text;    // decoded strings
     struct str unknown; // the first field that is none of these, raw; "": all are
+    struct str wrong;   // the field whose value j does not like; "": j is no object
     struct json j;
 };
 
@@ -82,8 +83,11 @@ static bool wish_read(struct str body, struct wish *w)
         return false;
     json_init(&w->j, body.n > 0 ? body : STR("{}"));
     json_object_begin(&w->j);
-    while (json_object_next(&w->j, &key))
+    while (json_object_next(&w->j, &key)) {
         read_field(w, key);
+        if (w->j.error != NULL)
+            w->wrong = key;
+    }
     return json_end(&w->j);
 }
 
@@ -312,6 +316,8 @@ static void write_one(struct http_request *r, struct str id)
     if (rest_admit(r, api_of(r), readable ? w.tenant : STR_NONE, &who)) {
         if (!back_end_only(r, &who)) {
             // answered
+        } else if (w.wrong.n > 0) {
+            rest_refuse(r, w.wrong, w.j.error);
         } else if (!readable) {
             rest_refuse_json(r, &w.j);
         } else if (!fields_known(r, &w)) {

@@ -193,6 +193,8 @@ def test_fields_that_nobody_reads_are_refused(start_recado):
             message = answer["error"]["message"]
             assert status == 400 and words in message, answer
             assert len(name) in (0, 300) or message.startswith(name + ": "), message
+    status, answer = request(server, "POST", "/api/schedules", {"name": "b", "interval": 60})
+    assert status == 400 and answer["error"]["message"].startswith("interval: "), answer
     assert request(server, "GET", "/api/schedules")[1]["total"] == 1
     assert get(server, "a")["interval"] == "1d"
 
