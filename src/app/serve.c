@@ -12,11 +12,14 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { LARGE_BYTES = 1 << 20 };
 
 static const char serve_help[] =
     "usage: recado serve [-c recado.yaml] [--listen HOST:PORT]... [--data DIR]\n"
@@ -201,6 +204,9 @@ static int serve(const struct serve *v, struct config *config)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); // threads inherit it: signals come to sigwait only
+    // What is large goes back to the system at once: otherwise a burst of long answers is kept.
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, 8 * LARGE_BYTES);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a full disk, and not an end
     struct server *s = server_create(config, &why);
