@@ -748,6 +748,23 @@ async def test_procedures_of_native_clients(chat, upstream):
     assert (await rpc(ws, "chat.nothing", {}))["error"]["code"] == 104
 
 
+async def test_native_clients_stop_what_they_name_and_nothing_else(chat, upstream):
+    server = chat("gate?n=4")
+    ws = await native(server)
+    for conversation in (1, 2):
+        await rpc(ws, "chat.send", {"message": "a", "conversation_id": conversation})
+    for named, what in (({}, "conversation_id or channel"), ({"message_id": 2}, "conversation_id"),
+                        ({"conversation_id": None}, "conversation_id or channel"),
+                        ({"channel": "a:42"}, "POST /api/chat/cancel"),
+                        ({"channel": "chat:0", "conversation_id": 1}, "POST /api/chat/cancel")):
+        refused = await rpc(ws, "chat.cancel", named)
+        assert refused["error"]["code"] == 107 and what in refused["error"]["message"], refused
+    assert await rpc(ws, "chat.cancel", {"channel": "chat:2"}) == {"cancelled": 1}
+    assert [messages(server, c)[-1]["state"] for c in (1, 2)] == ["streaming", "cancelled"]
+    api(server, "/api/chat/cancel", {"conversation_id": None}, 400)
+    assert await rpc(ws, "chat.cancel", {"conversation_id": 1}) == {"cancelled": 1}
+
+
 # ---- who may ----
 
 def test_tenants_and_keys(chat):
