@@ -2,6 +2,7 @@
 /api/chat, native rpc, and what readers of the conversation's channel are told, whenever they come."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import sqlite3
@@ -677,6 +678,49 @@ def test_conversations(chat):
     for bad in ("/api/chat/conversations/x", "/api/chat/conversations/0",
                 "/api/chat/conversations/1/nothing"):
         api(server, bad, status=404)
+
+
+def kept(server, channel):
+    got = server.api("history", {"channel": channel, "limit": -1})["result"]["publications"]
+    return [p["data"]["content"] for p in got]
+
+
+def test_a_conversation_that_is_deleted_leaves_nothing_in_its_channel(chat, upstream):
+    server = chat()
+    for conversation in range(1, 13):
+        path = f"/api/chat/conversations/{conversation}"
+        upstream.script = "words?n=1"
+        api(server, f"{path}/messages", {"message": "a", "wait": True})
+        upstream.script = "gate"
+        for question in "bc":  # one is answered and one waits
+            api(server, f"{path}/messages", {"message": question}, 202)
+        assert api(server, path, method="DELETE") == {}
+        assert kept(server, f"chat:{conversation}") == messages(server, conversation) == []
+        upstream.script = "words?n=1"
+        api(server, f"{path}/messages", {"message": "d", "wait": True})
+        until(lambda n=conversation: len(kept(server, f"chat:{n}")) >= 2)
+        assert kept(server, f"chat:{conversation}") == ["d", text(1)]
+
+
+def test_questions_while_conversations_are_deleted(chat, upstream):
+    server = chat("words?n=3&delay=0.002", "chat: {queue_max: 2}\n")
+    path = "/api/chat/conversations/5"
+
+    def ask(i):
+        body = {"message": str(i), "wait": i % 3 == 0}
+        return server.post(f"{path}/messages", body)[0]
+
+    def delete(_):
+        from servers import open_url
+        return open_url(server.url + path, method="DELETE")[0]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda i: (delete if i % 5 == 4 else ask)(i), range(150)))
+    assert set(got) <= {200, 202, 404, 503}
+    until(lambda: ask(0) == 200)  # in the order of the questions: the others have their end
+    there = [m["content"] for m in messages(server, 5, "?limit=500")]
+    until(lambda: len(kept(server, "chat:5")) >= len(there))
+    assert sorted(kept(server, "chat:5")) == sorted(there)
 
 
 def test_what_is_below_a_conversation_asks_and_stops_in_it(chat, upstream):
