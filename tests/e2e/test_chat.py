@@ -4,6 +4,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import sqlite3
 import threading
@@ -721,6 +722,33 @@ def test_questions_while_conversations_are_deleted(chat, upstream):
     there = [m["content"] for m in messages(server, 5, "?limit=500")]
     until(lambda: len(kept(server, "chat:5")) >= len(there))
     assert sorted(kept(server, "chat:5")) == sorted(there)
+
+
+def test_a_crash_among_deletions_leaves_no_history_without_its_conversation(chat, upstream):
+    from servers import open_url
+    server = chat("words?n=1")
+    for conversation in range(1, 61):
+        api(server, "/api/chat", {"message": "a", "conversation_id": conversation, "wait": True})
+    until(lambda: all(len(kept(server, f"chat:{c}")) == 2 for c in range(1, 61)))
+
+    def delete_all():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for conversation in range(1, 61):
+                open_url(f"{server.url}/api/chat/conversations/{conversation}", method="DELETE")
+
+    deleting = threading.Thread(target=delete_all)
+    deleting.start()
+    until(lambda: kept(server, "chat:7") == [])
+    server.kill()
+    deleting.join()
+    server.start()
+    there = {c["id"] for c in api(server, "/api/chat/conversations?limit=500")["conversations"]}
+    for conversation in range(1, 61):
+        if conversation not in there:
+            assert kept(server, f"chat:{conversation}") == []
+    for conversation in there:
+        assert api(server, f"/api/chat/conversations/{conversation}", method="DELETE") == {}
+        assert kept(server, f"chat:{conversation}") == []
 
 
 def test_what_is_below_a_conversation_asks_and_stops_in_it(chat, upstream):
