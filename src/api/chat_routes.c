@@ -162,17 +162,6 @@ static void route_ask(struct http_request *r)
     request_fini(&q);
 }
 
-/* "chat:7". */
-static bool is_conversation(struct str channel, int64_t *ret)
-{
-    uint64_t n;
-    if (!str_starts(channel, STR("chat:")) || !str_to_u64(str_skip(channel, 5), &n) || n == 0 ||
-        n > (uint64_t)CHAT_CONVERSATION_MAX)
-        return false;
-    *ret = (int64_t)n;
-    return true;
-}
-
 /* What is written into a channel: by a conversation, or by /v1 for whoever named the channel. */
 static void cancel_channel(struct http_request *r, struct chat_request *q)
 {
@@ -186,7 +175,7 @@ static void cancel_channel(struct http_request *r, struct chat_request *q)
         return;
     }
     f->cancelled_already = openai_cancel(api->openai, q->asker.tenant, f->channel);
-    if (is_conversation(f->channel, &f->conversation)) {
+    if (chat_channel_read(f->channel, &f->conversation)) {
         ask(r, q, CHAT_VERB_CANCEL, 200);
         return;
     }

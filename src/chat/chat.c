@@ -42,6 +42,7 @@ struct chat *chat_create(struct node *node, struct store *store, struct llm *llm
         l->loop = hub_loop(l->hub);
         map_init(&l->conversations, SIZE_MAX); // each has an answer, and those are bounded
         list_init(&l->answers);
+        list_init(&l->holds);
     }
     return c;
 }

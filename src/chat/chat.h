@@ -44,6 +44,8 @@ enum { CHAT_CHANNEL_MAX = 32 };
 #define CHAT_CONVERSATION_MAX INT64_C(9007199254740991)
 /* "chat:7"; the text is in at. */
 struct str chat_channel(int64_t conversation, char at[CHAT_CHANNEL_MAX]);
+/* False: it is no conversation's, and ret is as it was. */
+bool chat_channel_read(struct str channel, int64_t *ret);
 
 struct chat_message {
     int64_t id, conversation;

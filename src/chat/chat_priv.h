@@ -32,6 +32,7 @@ struct chat_loop {
     struct loop *loop;
     struct map conversations; // in which answers are given or wait
     struct list answers;      // all of them, by answer.of_loop
+    struct list holds;        // on conversations that are being removed
     struct mail stop;
 };
 
@@ -74,6 +75,7 @@ void chat_publish(struct hub *hub, struct str tenant, const struct chat_message 
 /* A question on its way to the home, where it becomes an answer. From the pool. */
 struct ask {
     struct mail mail;
+    struct list link; // of a hold
     struct chat_loop *home;
     struct chat_asker *asker;
     int64_t conversation;
@@ -82,6 +84,8 @@ struct ask {
     struct llm_settings request, endpoint;
     char bytes[];
 };
+/* At the home: it becomes an answer, or waits until its conversation is removed. */
+void ask_begin(struct ask *ask);
 size_t settings_bytes(const struct llm_settings *s);
 struct llm_settings settings_put(char **at, const struct llm_settings *s);
 void asker_tell_accepted(struct chat_asker *a, const struct chat_message *question,
@@ -160,6 +164,27 @@ void response_free(struct response *a);
 /* The first of the conversation, if it may begin. */
 void conversation_goes_on(struct conversation *c);
 struct conversation *conversation_find(struct chat_loop *at, struct str tenant, int64_t id);
+/* Its answers; message > 0: that one. Returns how many there were to cancel. */
+uint32_t conversation_cancel(struct chat_loop *at, struct str tenant, int64_t id, int64_t message);
+
+/* ---- conversations that are being removed: hold.c ---- */
+
+struct hold;
+/* is_still: nothing is said there until the hold ends. False: somebody speaks. */
+typedef void hold_fn(void *ctx, bool is_still);
+/* cancels: answers there are ended, and is_still is true. done() comes from the loop's mail, once.
+ * NULL: no memory. */
+struct hold *hold_begin(struct chat *c, struct hub *hub, struct str tenant, int64_t conversation,
+                        bool cancels, hold_fn *done, void *ctx);
+/* Not before done() has come. */
+void hold_end(struct hold **hp);
+/* At the home, as the rest. True: the question waits for the end of a hold. */
+bool hold_keeps(struct ask *ask);
+/* It could not be kept. */
+bool hold_is_full(const struct ask *ask);
+/* An answer has told its channel its end, or is gone. */
+void holds_go_on(struct chat_loop *at);
+void holds_drop(struct chat_loop *at);
 
 /* ---- rows of an answer: response_rows.c ---- */
 

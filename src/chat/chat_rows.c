@@ -357,16 +357,26 @@ static enum sql_result forget_some(struct sql *db, struct sql_value tenant, stru
     return r;
 }
 
+enum sql_result chat_rows_is_old(struct sql *db, struct str tenant, int64_t id, int64_t before_ms,
+                                 bool *ret)
+{
+    int64_t is_there = 0;
+    enum sql_result r =
+        RUN(db, "SELECT id FROM recado_conversations WHERE tenant = ? AND id = ? AND " IS_OLD,
+            number_row, &is_there, sql_text(tenant), sql_int(id), sql_int(before_ms));
+    *ret = is_there > 0;
+    return r;
+}
+
 enum sql_result chat_rows_forget_old(struct sql *db, struct str tenant, int64_t id,
                                      int64_t before_ms, int64_t most, enum chat_old *ret)
 {
     struct sql_value whose = sql_text(tenant), which = sql_int(id);
-    int64_t is_there = 0, last = 0;
+    int64_t last = 0;
+    bool is_old;
     *ret = CHAT_OLD_NO_MORE;
-    enum sql_result r =
-        RUN(db, "SELECT id FROM recado_conversations WHERE tenant = ? AND id = ? AND " IS_OLD,
-            number_row, &is_there, whose, which, sql_int(before_ms));
-    if (r != SQL_OK || is_there == 0)
+    enum sql_result r = chat_rows_is_old(db, tenant, id, before_ms, &is_old);
+    if (r != SQL_OK || !is_old)
         return r;
     r = RUN(db,
             "SELECT id FROM recado_messages WHERE tenant = ? AND conversation = ? ORDER BY id"

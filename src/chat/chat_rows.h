@@ -63,6 +63,9 @@ typedef bool rows_old_fn(void *ctx, struct str tenant, int64_t id);
 /* Conversations in which nothing has been said or changed since, and no answer is under way. */
 enum sql_result chat_rows_old(struct sql *db, int64_t before_ms, int64_t limit, rows_old_fn *each,
                               void *ctx);
+/* That one is such a one. */
+enum sql_result chat_rows_is_old(struct sql *db, struct str tenant, int64_t id, int64_t before_ms,
+                                 bool *ret);
 enum chat_old { CHAT_OLD_NO_MORE, CHAT_OLD_BEGUN, CHAT_OLD_GONE };
 /* Such a one goes, at most so many messages at a time, the oldest first. NO_MORE: somebody has
  * spoken meanwhile, and it stays. */

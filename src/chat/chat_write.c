@@ -12,6 +12,16 @@ struct str chat_channel(int64_t conversation, char at[CHAT_CHANNEL_MAX])
     return buf_str(&b);
 }
 
+bool chat_channel_read(struct str channel, int64_t *ret)
+{
+    uint64_t n;
+    if (!str_starts(channel, STR("chat:")) || !str_to_u64(str_skip(channel, 5), &n) || n == 0 ||
+        n > (uint64_t)CHAT_CONVERSATION_MAX)
+        return false;
+    *ret = (int64_t)n;
+    return true;
+}
+
 static void put_time(struct json_writer *w, struct str key, int64_t ms)
 {
     char at[ISO_TIME_MAX];

@@ -94,7 +94,7 @@ static void read_numbers(struct reading *r, struct str key)
     struct chat_fields *f = r->to;
     if (json_key_is(key, STR("conversation_id")) || json_key_is(key, STR("conversationId")) ||
         json_key_is(key, STR("conversation"))) {
-        f->has_conversation = true;
+        f->has_conversation = json_peek(&r->j) != JSON_NULL;
         read_whole(r, STR("conversation_id"), 1, CHAT_CONVERSATION_MAX, &f->conversation);
     } else if (json_key_is(key, STR("message_id"))) {
         read_whole(r, STR("message_id"), 1, CHAT_CONVERSATION_MAX, &f->message_id);

@@ -14,7 +14,7 @@ enum { LOOKS_MAX = 3 };
 
 struct look {
     struct store_job job;
-    struct store *store;
+    struct chat *chat;
     struct hub *hub;
     struct chat_lookup what;
     struct buf out;
@@ -27,6 +27,7 @@ struct look {
     struct live live;
     bool missed; // one is under way that live does not know
     unsigned looks;
+    struct hold *hold; // of DELETE: it is there, and nothing is said in it any more
     chat_looked_fn *done;
     void *ctx;
     char bytes[];
@@ -203,11 +204,25 @@ static enum sql_result look_run(struct store_job *j, struct sql *db)
         k->found = false;
         r = look_conversation(k, db, k->what.conversation);
         buf_clear(&k->out);
-        if (r == SQL_OK && k->found)
+        if (r == SQL_OK && k->found && k->hold != NULL)
             r = chat_rows_delete(db, k->what.tenant, k->what.conversation);
         return r == SQL_OK && !buf_add(&k->out, STR("{}")) ? SQL_FAILED : r;
     }
     return SQL_FAILED;
+}
+
+static void look_done(struct store_job *j);
+
+static bool look_reads(const struct look *k)
+{
+    return k->what.look <= CHAT_CONVERSATION || (k->what.look == CHAT_DELETE && k->hold == NULL);
+}
+
+static void look_ask_store(struct look *k)
+{
+    k->job = (struct store_job){
+        .loop = hub_loop(k->hub), .reads = look_reads(k), .run = look_run, .done = look_done};
+    store_do(k->chat->store, &k->job);
 }
 
 static void look_begin(struct look *k);
@@ -224,6 +239,42 @@ static bool look_again(struct look *k)
     return again;
 }
 
+static void look_end(struct look *k, enum err err)
+{
+    hold_end(&k->hold); // who is answered may speak there again
+    k->done(k->ctx, err, err == ERR_OK ? buf_str(&k->out) : STR_NONE);
+    messages_drop(k);
+    live_drop(&k->live);
+    buf_fini(&k->out);
+    free(k);
+}
+
+static void history_gone(void *ctx, const struct answer *told)
+{
+    struct look *k = ctx;
+    if (told->err == ERR_NOT_STORED)
+        look_end(k, ERR_NOT_STORED);
+    else
+        look_ask_store(k); // a channel that keeps nothing says so, and that is as good
+}
+
+static void is_still(void *ctx, bool still)
+{
+    struct look *k = ctx;
+    char at[CHAT_CHANNEL_MAX];
+    MUST(still);
+    hub_history_remove(k->hub, k->what.tenant, chat_channel(k->what.conversation, at), history_gone,
+                       k);
+}
+
+/* The channel's history goes before the rows: after a crash between the two the conversation is
+ * still there, and can be deleted again. */
+static enum err remove_begin(struct look *k)
+{
+    k->hold = hold_begin(k->chat, k->hub, k->what.tenant, k->what.conversation, true, is_still, k);
+    return k->hold != NULL ? ERR_OK : ERR_INTERNAL;
+}
+
 static void look_done(struct store_job *j)
 {
     struct look *k = container_of(j, struct look, job);
@@ -234,30 +285,12 @@ static void look_done(struct store_job *j)
         err = j->result == SQL_FAILED ? ERR_INTERNAL : ERR_NOT_STORED;
     else if (!k->found)
         err = ERR_UNKNOWN_CHANNEL;
-    if (err == ERR_OK && k->what.look == CHAT_DELETE) {
-        char at[CHAT_CHANNEL_MAX];
-        hub_history_remove(k->hub, k->what.tenant, chat_channel(k->what.conversation, at), NULL,
-                           NULL);
+    if (err == ERR_OK && k->what.look == CHAT_DELETE && k->hold == NULL) {
+        err = remove_begin(k);
+        if (err == ERR_OK)
+            return;
     }
-    k->done(k->ctx, err, err == ERR_OK ? buf_str(&k->out) : STR_NONE);
-    messages_drop(k);
-    live_drop(&k->live);
-    buf_fini(&k->out);
-    free(k);
-}
-
-static bool look_reads(enum chat_look look)
-{
-    return look <= CHAT_CONVERSATION;
-}
-
-static void look_ask_store(struct look *k)
-{
-    k->job = (struct store_job){.loop = hub_loop(k->hub),
-                                .reads = look_reads(k->what.look),
-                                .run = look_run,
-                                .done = look_done};
-    store_do(k->store, &k->job);
+    look_end(k, err);
 }
 
 static void records_told(void *ctx, const struct answer *said)
@@ -295,9 +328,7 @@ bool chat_look_up(struct chat *c, struct hub *hub, const struct chat_lookup *l,
     k->done = done;
     k->ctx = ctx;
     buf_init(&k->out, LOOK_BYTES_MAX);
-    k->store = c->store;
-    if (l->look == CHAT_DELETE)
-        chat_cancel(c, hub, l->tenant, l->conversation, 0, NULL, NULL);
+    k->chat = c;
     look_begin(k);
     return true;
 }

@@ -94,6 +94,7 @@ void conversation_goes_on(struct conversation *c)
 /* What is still there when the loops have ended. */
 void chat_loop_fini(struct chat_loop *l)
 {
+    holds_drop(l);
     list_each_safe(it, &l->answers)
     {
         struct response *a = container_of(it, struct response, of_loop);
@@ -120,8 +121,9 @@ static bool model_is_full(const struct chat *c)
     return s.waiting > 0 && s.waiting >= c->options.model_queue_max;
 }
 
-static const char *refusal(const struct chat_loop *at, const struct conversation *c, enum err *ret)
+static const char *refusal(const struct ask *ask, const struct conversation *c, enum err *ret)
 {
+    const struct chat_loop *at = ask->home;
     *ret = ERR_NOT_AVAILABLE;
     if (atomic_load(&at->chat->stopping))
         return "the server is stopping";
@@ -142,6 +144,8 @@ static const char *refusal(const struct chat_loop *at, const struct conversation
     *ret = ERR_TOO_MANY_REQUESTS;
     if (model_is_full(at->chat))
         return "as many questions wait for the model as may be";
+    if (hold_is_full(ask))
+        return "the conversation is being removed, and as many questions as may be wait for that";
     if (c->count > at->chat->options.queue_max)
         return "as many answers of the conversation as may be wait already";
     return NULL;
@@ -184,7 +188,7 @@ void response_begin(struct chat_loop *at, struct ask *ask)
     const char *why = "out of memory";
     struct response *a = NULL;
     struct conversation *c = conversation_get(at, ask->tenant, ask->conversation);
-    if (c != NULL && (why = refusal(at, c, &err)) == NULL)
+    if (c != NULL && (why = refusal(ask, c, &err)) == NULL)
         a = response_make(c, ask);
     if (a != NULL) {
         a->asker = ask->asker;
@@ -201,7 +205,7 @@ void response_begin(struct chat_loop *at, struct ask *ask)
 void response_free(struct response *a)
 {
     MUST(!a->saving && !a->finishing && !a->forgetting);
-    struct chat *c = a->at->chat;
+    struct chat_loop *at = a->at;
     if (a->timer.fire != NULL)
         timer_cancel(&a->timer);
     record_drop(&a->record);
@@ -212,7 +216,8 @@ void response_free(struct response *a)
     buf_fini(&a->saving_text);
     buf_fini(&a->own_text);
     free(a);
-    chat_open_remove(c);
+    holds_go_on(at);
+    chat_open_remove(at->chat);
 }
 
 /* ---- the end ---- */
@@ -311,6 +316,7 @@ static void published(void *ctx, const struct answer *told)
     struct response *a = ctx;
     a->record_done = true;
     a->record_kept = told->err == ERR_OK;
+    holds_go_on(a->at);
     response_settle(a);
 }
 

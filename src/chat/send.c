@@ -30,11 +30,16 @@ struct llm_settings settings_put(char **at, const struct llm_settings *s)
     return copy;
 }
 
+void ask_begin(struct ask *ask)
+{
+    if (!hold_keeps(ask))
+        response_begin(ask->home, ask);
+}
+
 static void ask_arrived(struct mail *m, struct loop *l)
 {
-    struct ask *ask = container_of(m, struct ask, mail);
     (void)l;
-    response_begin(ask->home, ask);
+    ask_begin(container_of(m, struct ask, mail));
 }
 
 struct chat_asker *chat_send(struct chat *c, struct hub *hub, const struct chat_question *q,
@@ -208,23 +213,30 @@ static void cancel_back(struct mail *m, struct loop *l)
     pool_free(x);
 }
 
+uint32_t conversation_cancel(struct chat_loop *at, struct str tenant, int64_t id, int64_t message)
+{
+    struct conversation *c = conversation_find(at, tenant, id);
+    uint32_t count = 0;
+    if (c == NULL)
+        return 0;
+    list_each_safe(it, &c->answers)
+    {
+        struct response *a = container_of(it, struct response, link);
+        if (message > 0 && message != a->id && message != a->question_id)
+            continue;
+        if (a->phase == RESPONSE_ENDING || a->end_due)
+            continue;
+        count++;
+        response_cancel(a);
+    }
+    return count;
+}
+
 static void cancel_arrived(struct mail *m, struct loop *l)
 {
     struct cancel *x = container_of(m, struct cancel, mail);
-    struct conversation *c = conversation_find(x->home, x->tenant, x->conversation);
     (void)l;
-    if (c != NULL) {
-        list_each_safe(it, &c->answers)
-        {
-            struct response *a = container_of(it, struct response, link);
-            if (x->message > 0 && x->message != a->id && x->message != a->question_id)
-                continue;
-            if (a->phase == RESPONSE_ENDING || a->end_due)
-                continue;
-            x->count++;
-            response_cancel(a);
-        }
-    }
+    x->count = conversation_cancel(x->home, x->tenant, x->conversation, x->message);
     x->mail.deliver = cancel_back;
     loop_post(x->from, &x->mail);
 }

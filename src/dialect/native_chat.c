@@ -52,6 +52,18 @@ static void ask(struct native_session *ns, const struct command *cmd, enum chat_
         done(call, ERR_INTERNAL, STR_NONE);
 }
 
+/* What is stopped is named: nothing is by default. Answers that /v1 writes into other channels are
+ * the API's. */
+static bool names_what(struct chat_fields *f, struct buf *why)
+{
+    if (f->channel.n == 0)
+        return f->has_conversation ||
+               !buf_add(why, STR("bad request: conversation_id or channel: is required"));
+    return chat_channel_read(f->channel, &f->conversation) ||
+           !buf_add(why, STR("bad request: channel: is no conversation's; POST /api/chat/cancel "
+                             "stops what is written into any other"));
+}
+
 static void read_and_ask(struct native_session *ns, const struct command *cmd, enum chat_verb verb)
 {
     struct str data = cmd->params.data;
@@ -65,7 +77,8 @@ static void read_and_ask(struct native_session *ns, const struct command *cmd, e
     char *room = pool_alloc(data.n + 1);
     if (room == NULL)
         native_reply_error(ns, cmd->id, ERR_INTERNAL);
-    else if (!chat_fields_read(data, room, &f, &why))
+    else if (!chat_fields_read(data, room, &f, &why) ||
+             (verb == CHAT_VERB_CANCEL && !names_what(&f, &why)))
         native_reply_refuse(ns, cmd->id, ERR_BAD_REQUEST, buf_str(&why));
     else
         ask(ns, cmd, verb, &f);

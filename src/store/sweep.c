@@ -24,10 +24,13 @@ static enum sql_result step_run(struct store_job *j, struct sql *db)
 
 static void job_done(struct sweep *s, void (*next)(struct sweep *s))
 {
-    if (s->job.result == SQL_OK && !s->stopped)
+    if (s->job.result == SQL_OK && !s->stopped) {
         next(s);
-    else
-        sweep_rest(s);
+        return;
+    }
+    sweep_rest(s);
+    if (s->ops->failed != NULL)
+        s->ops->failed(s);
 }
 
 static void look_done(struct store_job *j)

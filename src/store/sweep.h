@@ -23,6 +23,7 @@ struct sweep_ops {
      * sweep_look(), now or later, or sweep_rest(). */
     void (*looked)(struct sweep *s);
     void (*stepped)(struct sweep *s);
+    void (*failed)(struct sweep *s); // instead: the round has ended. NULL: that is all
     uint64_t every_ms;
     bool search; // look() may have to read very many rows
 };

@@ -2,7 +2,9 @@
 /api/chat, native rpc, and what readers of the conversation's channel are told, whenever they come."""
 
 import asyncio
+import concurrent.futures
 import contextlib
+import http.client
 import json
 import sqlite3
 import threading
@@ -679,6 +681,76 @@ def test_conversations(chat):
         api(server, bad, status=404)
 
 
+def kept(server, channel):
+    got = server.api("history", {"channel": channel, "limit": -1})["result"]["publications"]
+    return [p["data"]["content"] for p in got]
+
+
+def test_a_conversation_that_is_deleted_leaves_nothing_in_its_channel(chat, upstream):
+    server = chat()
+    for conversation in range(1, 13):
+        path = f"/api/chat/conversations/{conversation}"
+        upstream.script = "words?n=1"
+        api(server, f"{path}/messages", {"message": "a", "wait": True})
+        upstream.script = "gate"
+        for question in "bc":  # one is answered and one waits
+            api(server, f"{path}/messages", {"message": question}, 202)
+        assert api(server, path, method="DELETE") == {}
+        assert kept(server, f"chat:{conversation}") == messages(server, conversation) == []
+        upstream.script = "words?n=1"
+        api(server, f"{path}/messages", {"message": "d", "wait": True})
+        until(lambda n=conversation: len(kept(server, f"chat:{n}")) >= 2)
+        assert kept(server, f"chat:{conversation}") == ["d", text(1)]
+
+
+def test_questions_while_conversations_are_deleted(chat, upstream):
+    server = chat("words?n=3&delay=0.002", "chat: {queue_max: 2}\n")
+    path = "/api/chat/conversations/5"
+
+    def ask(i):
+        body = {"message": str(i), "wait": i % 3 == 0}
+        return server.post(f"{path}/messages", body)[0]
+
+    def delete(_):
+        from servers import open_url
+        return open_url(server.url + path, method="DELETE")[0]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda i: (delete if i % 5 == 4 else ask)(i), range(150)))
+    assert set(got) <= {200, 202, 404, 503}
+    until(lambda: ask(0) == 200)  # in the order of the questions: the others have their end
+    there = [m["content"] for m in messages(server, 5, "?limit=500")]
+    until(lambda: len(kept(server, "chat:5")) >= len(there))
+    assert sorted(kept(server, "chat:5")) == sorted(there)
+
+
+def test_a_crash_among_deletions_leaves_no_history_without_its_conversation(chat, upstream):
+    from servers import open_url
+    server = chat("words?n=1")
+    for conversation in range(1, 61):
+        api(server, "/api/chat", {"message": "a", "conversation_id": conversation, "wait": True})
+    until(lambda: all(len(kept(server, f"chat:{c}")) == 2 for c in range(1, 61)))
+
+    def delete_all():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for conversation in range(1, 61):
+                open_url(f"{server.url}/api/chat/conversations/{conversation}", method="DELETE")
+
+    deleting = threading.Thread(target=delete_all)
+    deleting.start()
+    until(lambda: kept(server, "chat:7") == [])
+    server.kill()
+    deleting.join()
+    server.start()
+    there = {c["id"] for c in api(server, "/api/chat/conversations?limit=500")["conversations"]}
+    for conversation in range(1, 61):
+        if conversation not in there:
+            assert kept(server, f"chat:{conversation}") == []
+    for conversation in there:
+        assert api(server, f"/api/chat/conversations/{conversation}", method="DELETE") == {}
+        assert kept(server, f"chat:{conversation}") == []
+
+
 def test_what_is_below_a_conversation_asks_and_stops_in_it(chat, upstream):
     server = chat("words?n=1")
     below = "/api/chat/conversations/7"
@@ -746,6 +818,23 @@ async def test_procedures_of_native_clients(chat, upstream):
     refused = await rpc(ws, "chat.send", {})
     assert refused["error"]["code"] == 107 and "message" in refused["error"]["message"]
     assert (await rpc(ws, "chat.nothing", {}))["error"]["code"] == 104
+
+
+async def test_native_clients_stop_what_they_name_and_nothing_else(chat, upstream):
+    server = chat("gate?n=4")
+    ws = await native(server)
+    for conversation in (1, 2):
+        await rpc(ws, "chat.send", {"message": "a", "conversation_id": conversation})
+    for named, what in (({}, "conversation_id or channel"), ({"message_id": 2}, "conversation_id"),
+                        ({"conversation_id": None}, "conversation_id or channel"),
+                        ({"channel": "a:42"}, "POST /api/chat/cancel"),
+                        ({"channel": "chat:0", "conversation_id": 1}, "POST /api/chat/cancel")):
+        refused = await rpc(ws, "chat.cancel", named)
+        assert refused["error"]["code"] == 107 and what in refused["error"]["message"], refused
+    assert await rpc(ws, "chat.cancel", {"channel": "chat:2"}) == {"cancelled": 1}
+    assert [messages(server, c)[-1]["state"] for c in (1, 2)] == ["streaming", "cancelled"]
+    api(server, "/api/chat/cancel", {"conversation_id": None}, 400)
+    assert await rpc(ws, "chat.cancel", {"conversation_id": 1}) == {"cancelled": 1}
 
 
 # ---- who may ----

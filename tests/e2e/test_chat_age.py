@@ -78,3 +78,28 @@ def test_they_stay_where_nothing_is_said(chat):  # noqa: F811
     server.start()
     time.sleep(2)  # the first look would come after one
     assert conversations(server) == [1]
+
+
+def test_one_in_which_somebody_speaks_again_keeps_its_history(chat):  # noqa: F811
+    server = chat("words?n=1", "chat: {keep: 1h}")
+    for conversation in range(1, 6):
+        api(server, "/api/chat", {"message": "a", "conversation_id": conversation, "wait": True})
+    until(lambda: all(len(kept(server, f"chat:{c}")) == 2 for c in range(1, 6)))
+    server.stop()
+    rows = [(id,) for id in range(1000, 151000)]  # the first takes a while
+    change(server, ("INSERT INTO recado_messages (id, tenant, conversation, role, content, state,"
+                    " created, updated) VALUES (?, 'default', 1, 'user', 'x', 'complete', 1, 1)",
+                    rows),
+           (f"UPDATE recado_conversations SET updated = {LONG_AGO} + id",))
+    server.start()
+    until(lambda: kept(server, "chat:1") == [])
+    for conversation in (2, 3, 4):
+        api(server, "/api/chat", {"message": "b", "conversation_id": conversation, "wait": True})
+    until(lambda: sorted(conversations(server)) == [2, 3, 4])
+    for conversation in (2, 3, 4):
+        there = [m["content"] for m in messages(server, conversation)]
+        assert there[-2:] == ["b", text(1)]
+        until(lambda channel=f"chat:{conversation}": text(1) in kept(server, channel)[1:])
+        assert kept(server, f"chat:{conversation}") == there
+    made = api(server, "/api/chat", {"message": "c", "conversation_id": 5, "wait": True})
+    assert len(messages(server, 5)) == 2 and made["answer"]["state"] == "complete"

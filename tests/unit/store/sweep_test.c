@@ -54,7 +54,7 @@ struct broom {
     struct sweep sweep;
     int64_t rows, gone; // as the last look or step had it
     atomic_uint looks;  // told while others look
-    unsigned steps;
+    unsigned steps, failures;
     int64_t most_at_once;
     atomic_bool fails;
     bool halts;
@@ -112,8 +112,18 @@ static void stepped(struct sweep *s)
         sweep_rest(s);
 }
 
-static const struct sweep_ops ops = {
-    .look = look, .step = step, .looked = looked, .stepped = stepped, .every_ms = 1};
+static void failed(struct sweep *s)
+{
+    assert_false(s->busy);
+    of(s)->failures++;
+}
+
+static const struct sweep_ops ops = {.look = look,
+                                     .step = step,
+                                     .looked = looked,
+                                     .stepped = stepped,
+                                     .failed = failed,
+                                     .every_ms = 1};
 
 struct filling {
     struct store_job job;
@@ -187,6 +197,7 @@ static void a_look_that_fails_ends_its_round(void **state)
     sweep_start(&b.sweep, 0);
     turn_until_looks(&b, 2);
     assert_int_equal(b.steps, 0);
+    assert_true(b.failures > 0);
     b.fails = false;
     turn_until_looks(&b, b.looks + 2);
     assert_int_equal(b.steps, 1);
