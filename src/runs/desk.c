@@ -139,7 +139,9 @@ static void ask_judge(struct desk_ask *a, enum sql_result r)
     if (r == SQL_OK || said)
         return;
     buf_clear(&a->body);
-    if (r == SQL_DOWN || r == SQL_FULL || r == SQL_AGAIN) {
+    if (r == SQL_AGAIN) {
+        desk_ask_say(a, DESK_DOWN, "the store is busy: try again");
+    } else if (r == SQL_DOWN || r == SQL_FULL) {
         desk_ask_say(a, DESK_DOWN, "the store cannot be used now: %s", sql_result_name(r));
     } else {
         log_error("runs: a row could not be handled: %s", sql_result_name(r));

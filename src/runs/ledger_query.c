@@ -414,6 +414,8 @@ static enum sql_result query_run(struct store_job *j, struct sql *db)
 static void query_done(struct store_job *j)
 {
     struct run_query *q = container_of(j, struct run_query, job);
+    if (j->result == SQL_AGAIN)
+        q->why = "the store is busy: try again";
     q->done(q, j->result == SQL_OK);
 }
 
