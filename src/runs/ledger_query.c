@@ -425,6 +425,9 @@ static struct str copy(char **at, const char *end, struct str s)
     return str_put(at, (struct str){s.p, s.n < room ? s.n : room});
 }
 
+/* What is found by its key takes moments, however many runs there are. */
+enum { WANTS_OF_INDEXES = WANT_ONE | WANT_KEPT };
+
 void run_query(struct ledger *l, struct loop *loop, struct run_query *q)
 {
     struct run_filter *f = &q->filter;
@@ -437,8 +440,11 @@ void run_query(struct ledger *l, struct loop *loop, struct run_query *q)
     buf_init(&q->rows, BODY_MAX);
     buf_init(&q->days, DAYS_MAX_BYTES);
     buf_init(&q->agents, DAYS_MAX_BYTES);
-    q->job = (struct store_job){
-        .loop = loop, .reads = true, .search = true, .run = query_run, .done = query_done};
+    q->job = (struct store_job){.loop = loop,
+                                .reads = true,
+                                .search = (q->wants & ~WANTS_OF_INDEXES) != 0,
+                                .run = query_run,
+                                .done = query_done};
     store_do(l->o.store, &q->job);
 }
 
