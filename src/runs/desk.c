@@ -199,6 +199,7 @@ static void ask_store(struct desk_ask *a)
 {
     a->job = (struct store_job){.loop = a->reads ? a->loop : a->desk->home,
                                 .reads = a->reads,
+                                .search = a->search,
                                 .run = ask_run,
                                 .done = a->reads ? read_done : change_done};
     store_do(a->desk->store, &a->job);
