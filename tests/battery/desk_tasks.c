@@ -195,6 +195,36 @@ void test_a_search_is_apart(void **state)
     }
 }
 
+/* So many searches wait; who comes behind them is told what it is about, and finds them gone. */
+void test_searches_have_an_end(void **state)
+{
+    enum { COUNT = 400 };
+    struct held h = {
+        .job = {
+            .loop = loops[0], .reads = true, .search = true, .run = held_run, .done = held_done}};
+    struct answer a, *many = calloc(COUNT, sizeof(*many));
+    const struct tasks_filter filter = {.q = STR("q"), .limit = 5};
+    (void)state;
+    assert_non_null(many);
+    store_do(store, &h.job);
+    for (int i = 0; i < COUNT; i++) {
+        struct desk_from f = from(&many[i], 0, "nobody");
+        tasks_list(tasks, &f, &filter);
+    }
+    expect(&many[COUNT - 1], DESK_DOWN, "the store is busy: try again");
+    atomic_store(&h.let_go, true);
+    while (!h.done)
+        turn();
+    for (int i = 0; i < COUNT - 1; i++) {
+        wait_for(&many[i]);
+        free(many[i].text);
+    }
+    free(many);
+    struct desk_from f = from(&a, 1, "nobody");
+    tasks_list(tasks, &f, &filter);
+    expect(&a, DESK_DONE, "\"total\":0}");
+}
+
 /* As many as there may be; one that is gone makes room, and those of a restart count. */
 void test_tasks_have_an_end(void **state)
 {
