@@ -52,7 +52,7 @@ static struct http_request *answered(struct question *q, bool ok)
     r->gone = NULL;
     if (ok)
         return r;
-    http_refuse(r, ERR_NOT_STORED, NULL);
+    http_refuse(r, ERR_NOT_STORED, q->query.why);
     return NULL;
 }
 

@@ -170,7 +170,7 @@ static void answered(struct run_query *q, bool ok)
         if (ok)
             reply(h->http, h);
         else
-            http_refuse(h->http, ERR_NOT_STORED, NULL);
+            http_refuse(h->http, ERR_NOT_STORED, h->query.why);
     }
     run_query_fini(q);
     free(h);

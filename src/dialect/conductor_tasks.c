@@ -102,7 +102,8 @@ static void answered(struct run_query *q, bool ok)
         if (ok)
             reply(l->http, q);
         else
-            reply_detail(l->http, 503, err_message(ERR_NOT_STORED));
+            reply_detail(l->http, 503,
+                         q->why != NULL ? str_from(q->why) : err_message(ERR_NOT_STORED));
     }
     run_query_fini(q);
     free(l);

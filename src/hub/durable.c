@@ -320,12 +320,17 @@ static bool share_events(const struct durable_fetch *f, struct request *r)
 {
     if (f->pub_count == 0)
         return true;
-    r->pubs = pool_alloc(f->pub_count * sizeof(r->pubs[0]));
-    if (r->pubs == NULL)
+    if (r->pub_count > 0 && r->pubs[r->pub_count - 1]->offset + 1 != f->pubs[0]->offset)
+        request_forget_pubs(r);
+    struct publication **all = pool_alloc((r->pub_count + f->pub_count) * sizeof(all[0]));
+    if (all == NULL)
         return false;
+    if (r->pub_count > 0)
+        memcpy(all, r->pubs, r->pub_count * sizeof(all[0]));
+    pool_free(r->pubs);
+    r->pubs = all;
     for (size_t i = 0; i < f->pub_count; i++)
-        r->pubs[i] = publication_ref(f->pubs[i]);
-    r->pub_count = f->pub_count;
+        r->pubs[r->pub_count++] = publication_ref(f->pubs[i]);
     return true;
 }
 
@@ -354,6 +359,7 @@ static void fetch_done(struct store_read *read)
     for (struct request *r = f->first, *next; r != NULL; r = next) {
         next = r->next_waiter;
         r->fetched = true;
+        r->cut = f->read.cut;
         r->parked = false;
         if (ok && share_events(f, r)) {
             r->run(r, f->home);

@@ -218,8 +218,9 @@ void durable_append(struct durable_append *d, struct channel *ch, struct request
 void durable_wait(struct channel *ch, uint64_t offset, struct request *r);
 /* Everything up to the channel's newest is to be forgotten; parks r until it is. */
 void durable_trim(struct channel *ch, struct request *r);
-/* Parks r and reads events with after < offset <= until (0: to the end) into r->pubs; then run() is
- * called again, with fetched set. newest: the last `limit` of them. */
+/* Parks r and reads events with after < offset <= until (0: to the end) behind those in r->pubs;
+ * then run() is called again, with fetched set. newest: the last `limit` of them. What they do not
+ * follow without a gap has been forgotten meanwhile, and is not in r->pubs any more. */
 void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64_t until,
                    struct recover_limits most, bool newest);
 /* The channel goes; what is being read for it will be answered all the same. */
@@ -256,6 +257,7 @@ struct request {
     uint64_t waits_for; // the offset
     bool parked;  // run() waits for the store, and will be called again or has been answered for
     bool fetched; // pubs are from the store: they follow what the verb asked for without a gap
+    bool cut;     // as of the store_read
     struct publication **pubs;
     size_t pub_count;
     size_t record_count;      // of pubs: records, which have no offset
@@ -273,6 +275,7 @@ void request_home(struct request *r);  // to the home of its key and back
 void request_round(struct request *r); // through every loop and back
 /* For run() that had to wait: on the loop where it ran. */
 void request_resume(struct request *r);
+void request_forget_pubs(struct request *r);
 /* Frees one that is parked when the hubs end: nobody is there to be answered. */
 void request_abandon(struct request *r);
 void answer_error(answer_fn *done, void *ctx, enum err e, const char *why);

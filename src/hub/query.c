@@ -130,6 +130,8 @@ struct history_verb {
     int64_t limit;
     bool has_since, reverse;
     struct position since;
+    unsigned fetches; // of the store, so far
+    size_t had;       // publications before the last of them
 };
 
 /* Which part of the history [from, to) the verb means; indexes into it. */
@@ -157,38 +159,96 @@ static void history_range(const struct history_verb *v, const struct channel *ch
     }
 }
 
-enum { HISTORY_FETCH_BYTES_MAX = 4 << 20 };
+enum { HISTORY_FETCH_BYTES_MAX = 4 << 20, HISTORY_FETCHES_MAX = 8 };
+
+static uint32_t history_limit(const struct history_verb *v)
+{
+    return v->limit < 0 || v->limit > UINT32_MAX ? UINT32_MAX : (uint32_t)v->limit;
+}
+
+/* The newest offset that the verb means. */
+static uint64_t history_last(const struct request *r)
+{
+    const struct history_verb *v = r->verb;
+    uint64_t last = r->answer.position.offset;
+    if (v->has_since && v->reverse && v->since.offset <= last)
+        last = v->since.offset > 0 ? v->since.offset - 1 : 0;
+    return last;
+}
+
+static void history_fetch(struct request *r, struct channel *ch, uint64_t after,
+                          struct recover_limits most, bool newest)
+{
+    struct history_verb *v = r->verb;
+    v->fetches++;
+    v->had = r->pub_count;
+    durable_fetch(r, ch, after, history_last(r), most, newest);
+}
 
 /* False: all of it is in memory. */
 static bool durable_history(struct request *r, struct channel *ch, const struct channel_options *o)
 {
     const struct history_verb *v = r->verb;
     const struct history *h = &ch->history;
-    uint64_t first = durable_first(ch, o), last = ch->offset;
+    uint64_t first = durable_first(ch, o), last = history_last(r);
     uint64_t memory_first = h->count > 0 ? history_at(h, 0)->offset : ch->offset + 1;
-    if (v->has_since && v->reverse && v->since.offset <= last)
-        last = v->since.offset > 0 ? v->since.offset - 1 : 0;
-    else if (v->has_since && !v->reverse && v->since.offset >= first)
+    if (v->has_since && !v->reverse && v->since.offset >= first)
         first = v->since.offset <= last ? v->since.offset + 1 : last + 1;
-    uint32_t limit = v->limit < 0 || v->limit > UINT32_MAX ? UINT32_MAX : (uint32_t)v->limit;
+    uint32_t limit = history_limit(v);
     if (limit == 0 || first > last)
         return true; // only the position is asked for
     if (v->reverse && last - first >= limit)
         first = last + 1 - limit;
-    if (!r->fetched && first >= memory_first)
+    if (first >= memory_first)
         return false;
-    if (!r->fetched) {
-        durable_fetch(r, ch, first - 1, last,
-                      (struct recover_limits){limit, HISTORY_FETCH_BYTES_MAX}, v->reverse);
-        return true;
+    history_fetch(r, ch, first - 1, (struct recover_limits){limit, HISTORY_FETCH_BYTES_MAX},
+                  v->reverse);
+    return true;
+}
+
+static uint64_t bytes_of_pubs(const struct request *r)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < r->pub_count; i++) {
+        const struct publication *p = r->pubs[i];
+        bytes += p->type.n + p->data.n + p->tags.n + p->info.n + p->id.n;
     }
-    durable_extend(r, ch, last, limit);
-    for (size_t i = 0; v->reverse && i < r->pub_count / 2; i++) {
+    return bytes;
+}
+
+static void reverse_pubs(struct request *r)
+{
+    for (size_t i = 0; i < r->pub_count / 2; i++) {
         struct publication *p = r->pubs[i];
         r->pubs[i] = r->pubs[r->pub_count - 1 - i];
         r->pubs[r->pub_count - 1 - i] = p;
     }
-    return true;
+}
+
+/* Behind what was read comes what is in memory; or, when that has gone on meanwhile, the rest is
+ * read as well: up to the position at which the first read was begun. */
+static void history_join(struct request *r, struct channel *ch)
+{
+    const struct history_verb *v = r->verb;
+    uint64_t last = history_last(r), bytes = v->reverse ? 0 : bytes_of_pubs(r);
+    uint32_t limit = history_limit(v);
+    bool same = ch->epoch == r->answer.position.epoch;
+    if (same)
+        durable_extend(r, ch, last, limit);
+    uint64_t end = r->pub_count > 0 ? r->pubs[r->pub_count - 1]->offset : 0;
+    bool early = end > 0 && end < last && r->pub_count < limit &&
+                 (v->reverse || (!r->cut && bytes < HISTORY_FETCH_BYTES_MAX));
+    if (early && same && v->fetches < HISTORY_FETCHES_MAX) {
+        history_fetch(r, ch, end,
+                      (struct recover_limits){limit - (uint32_t)r->pub_count,
+                                              HISTORY_FETCH_BYTES_MAX - bytes},
+                      false);
+        return;
+    }
+    if (early && last == r->answer.position.offset)
+        r->answer.position.offset = end;
+    if (v->reverse)
+        reverse_pubs(r);
 }
 
 /* What is still being written is newer than everything: it belongs to the part that ends there. It
@@ -196,11 +256,38 @@ static bool durable_history(struct request *r, struct channel *ch, const struct 
 static void history_end(struct request *r, struct channel *ch)
 {
     const struct history_verb *v = r->verb;
-    bool newest = v->reverse ? !v->has_since || v->since.offset > ch->offset
-                             : r->pub_count == 0 || r->pubs[r->pub_count - 1]->offset == ch->offset;
+    uint64_t last = r->answer.position.offset;
+    bool newest = v->reverse ? !v->has_since || v->since.offset > last
+                             : r->pub_count == 0 || r->pubs[r->pub_count - 1]->offset == last;
     if (r->answer.err == ERR_OK && newest && v->limit != 0 && !records_show(r, ch, v->reverse))
         r->answer.err = ERR_INTERNAL;
     channel_settle(ch);
+}
+
+static void history_of_memory(struct request *r, const struct channel *ch)
+{
+    const struct history_verb *v = r->verb;
+    uint32_t from, to;
+    history_range(v, ch, &from, &to);
+    if (to == from)
+        return;
+    r->pubs = pool_alloc((to - from) * sizeof(struct publication *));
+    for (uint32_t i = 0; r->pubs != NULL && i < to - from; i++)
+        r->pubs[r->pub_count++] =
+            publication_ref(history_at(&ch->history, v->reverse ? to - 1 - i : from + i));
+    if (r->pubs == NULL)
+        r->answer.err = ERR_INTERNAL;
+}
+
+static void history_begin(struct request *r, struct channel *ch, const struct channel_options *o)
+{
+    const struct history_verb *v = r->verb;
+    r->answer.position = (struct position){ch->offset, ch->epoch};
+    if (v->has_since && v->since.epoch != 0 && v->since.epoch != ch->epoch &&
+        !durable_leads(ch, v->since))
+        r->answer.err = ERR_UNRECOVERABLE_POSITION;
+    else if (!is_durable(ch->hub, o) || !durable_history(r, ch, o))
+        history_of_memory(r, ch);
 }
 
 static void history_at_home(struct request *r, struct hub *home)
@@ -219,34 +306,21 @@ static void history_at_home(struct request *r, struct hub *home)
     }
     struct channel_options kept = memory_options(home, o);
     history_trim(&ch->history, &kept, loop_wall_ms(home->loop));
-    r->answer.position = (struct position){ch->offset, ch->epoch};
-    if (v->has_since && v->since.epoch != 0 && v->since.epoch != ch->epoch &&
-        !durable_leads(ch, v->since)) {
-        r->answer.err = ERR_UNRECOVERABLE_POSITION;
-        channel_settle(ch);
-        return;
+    bool forgotten = r->fetched && r->pub_count == v->had; // before it was read
+    if (r->fetched && (!forgotten || v->fetches == HISTORY_FETCHES_MAX)) {
+        history_join(r, ch);
+    } else {
+        request_forget_pubs(r);
+        history_begin(r, ch, o);
     }
-    if (is_durable(home, o) && durable_history(r, ch, o)) {
-        if (!r->parked)
-            history_end(r, ch);
-        return;
-    }
-    uint32_t from, to;
-    history_range(v, ch, &from, &to);
-    if (to > from) {
-        r->pubs = pool_alloc((to - from) * sizeof(struct publication *));
-        for (uint32_t i = 0; r->pubs != NULL && i < to - from; i++)
-            r->pubs[r->pub_count++] =
-                publication_ref(history_at(&ch->history, v->reverse ? to - 1 - i : from + i));
-    }
-    if (to > from && r->pubs == NULL)
-        r->answer.err = ERR_INTERNAL;
-    history_end(r, ch);
+    if (!r->parked)
+        history_end(r, ch);
 }
 
 void hub_history(struct hub *hub, const struct history_params *p, answer_fn *done, void *ctx)
 {
-    struct history_verb v = {p->limit, p->has_since, p->reverse, p->since};
+    struct history_verb v = {
+        .limit = p->limit, .has_since = p->has_since, .reverse = p->reverse, .since = p->since};
     start_home(hub, p->tenant, p->channel, sizeof(v), &v, history_at_home, done, ctx);
 }
 

@@ -34,6 +34,15 @@ struct request *request_make(struct hub *origin, size_t verb_size, struct str ke
     return request_make_with(origin, verb_size, key, 0, NULL);
 }
 
+void request_forget_pubs(struct request *r)
+{
+    for (size_t i = 0; i < r->pub_count; i++)
+        publication_unref(r->pubs[i]);
+    pool_free(r->pubs);
+    r->pubs = NULL;
+    r->pub_count = 0;
+}
+
 static void request_finish(struct request *r)
 {
     r->answer.publications = r->pubs;
@@ -42,9 +51,7 @@ static void request_finish(struct request *r)
         r->finish(r);
     if (r->done != NULL)
         r->done(r->ctx, &r->answer);
-    for (size_t i = 0; i < r->pub_count; i++)
-        publication_unref(r->pubs[i]);
-    pool_free(r->pubs);
+    request_forget_pubs(r);
     if (r->release != NULL)
         r->release(r);
     buf_fini(&r->made);

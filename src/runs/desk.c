@@ -139,7 +139,9 @@ static void ask_judge(struct desk_ask *a, enum sql_result r)
     if (r == SQL_OK || said)
         return;
     buf_clear(&a->body);
-    if (r == SQL_DOWN || r == SQL_FULL || r == SQL_AGAIN) {
+    if (r == SQL_AGAIN) {
+        desk_ask_say(a, DESK_DOWN, "the store is busy: try again");
+    } else if (r == SQL_DOWN || r == SQL_FULL) {
         desk_ask_say(a, DESK_DOWN, "the store cannot be used now: %s", sql_result_name(r));
     } else {
         log_error("runs: a row could not be handled: %s", sql_result_name(r));
@@ -197,6 +199,7 @@ static void ask_store(struct desk_ask *a)
 {
     a->job = (struct store_job){.loop = a->reads ? a->loop : a->desk->home,
                                 .reads = a->reads,
+                                .search = a->search,
                                 .run = ask_run,
                                 .done = a->reads ? read_done : change_done};
     store_do(a->desk->store, &a->job);

@@ -69,6 +69,7 @@ struct desk_ask {
     struct desk *desk;
     struct loop *loop; // that is answered
     bool reads;
+    bool search; // as of a store_job
     struct str tenant;
     /* On the store's thread; may run again. It says what became of it in state, why and body; when
      * it returns anything but SQL_OK what it did is undone. */

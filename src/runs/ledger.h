@@ -103,9 +103,10 @@ struct run_query {
     void (*put)(struct json_writer *w, const struct run *r);
     /* Each kept event, newest first; on the store's thread. */
     void (*kept)(struct run_query *q, struct str type, struct str data, int64_t time_ms);
-    /* On the asking loop. ok: the store has answered; else nothing below is true. */
+    /* On the asking loop. ok: the store has answered; else nothing below is true but why. */
     void (*done)(struct run_query *q, bool ok);
     void *ctx;
+    const char *why; // of a failure; NULL: as the error says
     bool found;      // WANT_ONE
     struct buf rows; // elements of an array; of WANT_ONE the object
     uint32_t row_count;

@@ -414,6 +414,8 @@ static enum sql_result query_run(struct store_job *j, struct sql *db)
 static void query_done(struct store_job *j)
 {
     struct run_query *q = container_of(j, struct run_query, job);
+    if (j->result == SQL_AGAIN)
+        q->why = "the store is busy: try again";
     q->done(q, j->result == SQL_OK);
 }
 
@@ -422,6 +424,9 @@ static struct str copy(char **at, const char *end, struct str s)
     size_t room = (size_t)(end - *at);
     return str_put(at, (struct str){s.p, s.n < room ? s.n : room});
 }
+
+/* What is found by its key takes moments, however many runs there are. */
+enum { WANTS_OF_INDEXES = WANT_ONE | WANT_KEPT };
 
 void run_query(struct ledger *l, struct loop *loop, struct run_query *q)
 {
@@ -435,8 +440,11 @@ void run_query(struct ledger *l, struct loop *loop, struct run_query *q)
     buf_init(&q->rows, BODY_MAX);
     buf_init(&q->days, DAYS_MAX_BYTES);
     buf_init(&q->agents, DAYS_MAX_BYTES);
-    q->job = (struct store_job){
-        .loop = loop, .reads = true, .search = true, .run = query_run, .done = query_done};
+    q->job = (struct store_job){.loop = loop,
+                                .reads = true,
+                                .search = (q->wants & ~WANTS_OF_INDEXES) != 0,
+                                .run = query_run,
+                                .done = query_done};
     store_do(l->o.store, &q->job);
 }
 

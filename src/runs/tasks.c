@@ -424,6 +424,7 @@ void tasks_list(struct tasks *t, const struct desk_from *from, const struct task
     a->filter.priority = str_put(&at, f->priority);
     a->filter.q = str_put(&at, f->q);
     a->ask.reads = true;
+    a->ask.search = f->q.n > 0; // in all texts of all tasks
     desk_ask_start(&a->ask);
 }
 

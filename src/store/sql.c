@@ -111,6 +111,12 @@ enum sql_result sql_verify(struct sql *db)
     return db->driver->verify != NULL ? db->driver->verify(db) : SQL_OK;
 }
 
+void sql_interrupt(struct sql *db)
+{
+    if (db->driver->interrupt != NULL)
+        db->driver->interrupt(db);
+}
+
 const char *sql_why(const struct sql *db)
 {
     return db->why;

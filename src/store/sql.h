@@ -6,7 +6,8 @@
  *
  * Texts are written once for all: '?' for parameters, types and the like from sql_words().
  *
- * Thread:  a connection belongs to one thread at a time; every call may block.
+ * Thread:  a connection belongs to one thread at a time, but for sql_interrupt(); every call may
+ *          block.
  * Memory:  rows are the driver's and gone when the row function returns.
  * Failure: a result of enum sql_result; sql_why() says more, never with a password. A connection
  *          that was lost is opened again by the next sql_begin() or sql_run() outside a
@@ -85,6 +86,10 @@ bool sql_claim(struct sql *db);
 /* Looks at an embedded database for damage, as far as that takes moments: all of it up to 64 MiB.
  * A server looks after its own. */
 enum sql_result sql_verify(struct sql *db);
+
+/* From any thread, for as long as it is open: what runs on an embedded database's connection, and
+ * whatever is run on it from now on, ends soon with SQL_DOWN. A server's is waited for. */
+void sql_interrupt(struct sql *db);
 
 /* Of the last failure. */
 const char *sql_why(const struct sql *db);

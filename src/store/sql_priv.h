@@ -22,6 +22,7 @@ struct sql_driver {
     void (*rollback)(struct sql *db);
     bool (*claim)(struct sql *db);
     enum sql_result (*verify)(struct sql *db); // NULL: nothing to be done
+    void (*interrupt)(struct sql *db);         // NULL: it cannot be done
     struct sql_words words;
 };
 

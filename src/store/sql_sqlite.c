@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_TIMEOUT_MS = 5000, SQLITE_URL_MAX = 4096, VERIFY_BYTES_MAX = 64 << 20 };
+enum {
+    BUSY_TIMEOUT_MS = 5000,
+    SQLITE_URL_MAX = 4096,
+    VERIFY_BYTES_MAX = 64 << 20,
+    INTERRUPT_STEPS = 10000 // of SQLite's machine, between two looks
+};
 
 struct prepared {
     const char *text; // the caller's: the address is the key
@@ -28,6 +34,7 @@ struct sqlite {
     struct sql sql;
     sqlite3 *handle;
     bool in_memory;
+    atomic_bool interrupted;
     int claim_fd; // of FILE-lock; -1: not claimed
     struct prepared prepared[SQL_STATEMENTS_MAX];
     size_t prepared_count;
@@ -62,6 +69,7 @@ static enum sql_result result_of(struct sqlite *q, int code)
         return SQL_CONSTRAINT;
     case SQLITE_IOERR: // a full disk shows itself so as well, in the write-ahead log's index
         return code == SQLITE_IOERR_SHMSIZE || is_full(q) ? SQL_FULL : SQL_DOWN;
+    case SQLITE_INTERRUPT:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
@@ -202,6 +210,17 @@ static void make_private(const char *name, bool in_memory)
         close(fd);
 }
 
+/* SQLite's own interrupt does nothing between two statements. */
+static int is_interrupted(void *ctx)
+{
+    return atomic_load(&((struct sqlite *)ctx)->interrupted);
+}
+
+static void interrupt(struct sql *db)
+{
+    atomic_store(&sqlite_of(db)->interrupted, true);
+}
+
 static struct sql *sqlite_open(struct str url, enum sql_result *ret, struct buf *ret_why)
 {
     char at[SQLITE_URL_MAX];
@@ -226,8 +245,10 @@ static struct sql *sqlite_open(struct str url, enum sql_result *ret, struct buf 
         sqlite3_extended_result_codes(q->handle, 1);
     if (*ret == SQL_OK)
         *ret = sqlite_prepare_file(q);
-    if (*ret == SQL_OK)
+    if (*ret == SQL_OK) {
+        sqlite3_progress_handler(q->handle, INTERRUPT_STEPS, is_interrupted, q);
         return &q->sql;
+    }
     explain(q, in_memory ? "memory" : name, *ret, ret_why);
     sqlite_close(&q->sql);
     return NULL;
@@ -375,5 +396,6 @@ const struct sql_driver sql_sqlite = {
     .rollback = rollback,
     .claim = claim,
     .verify = verify,
+    .interrupt = interrupt,
     .words = {.blob = "BLOB", .text = "TEXT", .key = "TEXT", .suffix = ""},
 };

@@ -9,7 +9,8 @@
  *   T1. an append is answered SQL_OK only when the transaction with it has been committed.
  *   T2. what was taken is written in the order in which it was taken, however often a commit
  *       fails; who waits is told at the first failure.
- *   T3. when the store is stopping nothing more is taken, and all that was is answered.
+ *   T3. when the store is stopping nothing more is taken, and all that was is answered; a query or
+ *       a search that has not begun, with SQL_DOWN.
  *   T4. the lists are guarded by lock, and are short to handle: a loop never waits for a disk.
  */
 #include "store/store_priv.h"
@@ -52,17 +53,16 @@ void store_append(struct store *s, struct store_append *a)
 void store_do(struct store *s, struct store_job *j)
 {
     bool reads = j->reads, search = reads && j->search; // it may be gone before this returns
+    struct job_list *l = search ? &s->searches : reads ? &s->queries : &s->jobs;
     pthread_mutex_lock(&s->lock);
-    bool stopping = s->stopping;
-    if (!stopping && search)
-        LIST_ADD(&s->searches, j);
-    else if (!stopping && reads)
-        LIST_ADD(&s->queries, j);
-    else if (!stopping)
-        LIST_ADD(&s->jobs, j);
+    bool full = reads && l->count >= (search ? SEARCHES_MAX : QUERIES_MAX);
+    enum sql_result refusal = s->stopping ? SQL_DOWN : full ? SQL_AGAIN : SQL_OK;
+    if (refusal == SQL_OK)
+        LIST_ADD(l, j);
+    l->count += refusal == SQL_OK && reads;
     pthread_mutex_unlock(&s->lock);
-    if (stopping) {
-        j->result = SQL_DOWN;
+    if (refusal != SQL_OK) {
+        j->result = refusal;
         store_job_answer(j);
     } else {
         pthread_cond_signal(search ? &s->searched : reads ? &s->asked : &s->written);
@@ -260,6 +260,7 @@ void store_stop(struct store *s)
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
     pthread_mutex_unlock(&s->lock);
+    sql_interrupt(s->searcher);
     pthread_cond_broadcast(&s->written);
     pthread_cond_broadcast(&s->asked);
     pthread_cond_broadcast(&s->searched);

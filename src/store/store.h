@@ -119,6 +119,7 @@ struct store_read {
     enum sql_result result;
     struct store_event *events; // oldest first; the store's until done() returns
     size_t event_count;
+    bool cut;        // not newest: bytes_max was reached, and more follows
     struct buf made; // private
     void (*done)(struct store_read *r);
 };

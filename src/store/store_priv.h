@@ -15,6 +15,7 @@ struct append_list {
 };
 struct job_list {
     struct store_job *first, **end;
+    uint32_t count; // of queries and searches
 };
 struct read_list {
     struct store_read *first, **end;
@@ -22,6 +23,10 @@ struct read_list {
 
 /* Reads of different streams wait in different lanes, mostly. */
 enum { READ_LANES = 64 };
+
+/* So many wait. A query takes moments; a search may take long, and those who asked for what is
+ * behind many have gone by then. */
+enum { QUERIES_MAX = 4096, SEARCHES_MAX = 256 };
 
 struct store {
     char *url;

@@ -47,10 +47,10 @@ static void do_read(struct store *s, struct store_read *r)
     store_read_answer(r);
 }
 
-static void do_query(struct sql *db, struct store_job *j)
+static void do_query(struct sql *db, struct store_job *j, bool stopping)
 {
-    j->result = j->run(j, db);
-    if (once_more(j->result))
+    j->result = stopping ? SQL_DOWN : j->run(j, db);
+    if (!stopping && once_more(j->result))
         j->result = j->run(j, db);
     store_job_answer(j);
 }
@@ -86,6 +86,7 @@ static struct store_job *take_query(struct job_list *l)
     if (j == NULL)
         return NULL;
     l->first = j->next;
+    l->count--;
     if (j->next == NULL)
         LIST_INIT(l);
     return j;
@@ -103,13 +104,14 @@ void *store_reader(void *store)
             pthread_cond_wait(&s->asked, &s->lock);
         struct store_read *r = take_read(s, &lane);
         struct store_job *j = take_query(&s->queries);
+        bool stopping = s->stopping;
         pthread_mutex_unlock(&s->lock);
         if (r == NULL && j == NULL)
             return NULL;
         if (r != NULL)
             do_read(s, r);
         if (j != NULL)
-            do_query(s->reader, j);
+            do_query(s->reader, j, stopping);
     }
 }
 
@@ -122,9 +124,10 @@ void *store_searcher(void *store)
         while (s->searches.first == NULL && !s->stopping)
             pthread_cond_wait(&s->searched, &s->lock);
         struct store_job *j = take_query(&s->searches);
+        bool stopping = s->stopping;
         pthread_mutex_unlock(&s->lock);
         if (j == NULL)
             return NULL;
-        do_query(s->searcher, j);
+        do_query(s->searcher, j, stopping);
     }
 }

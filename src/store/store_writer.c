@@ -28,8 +28,9 @@ enum {
     CHECKPOINT_MS = 30000,
     CHECKPOINT_ROWS = 1000, // in one transaction
     AGAIN_MOST = 5,
-    IDLE_MS = 1000, // between two rounds that sweep
-    PING_MS = 3000, // between two that ask a server whether it is there
+    AGAIN_MS = 1000, // who was in the way for longer than that may stay there
+    IDLE_MS = 1000,  // between two rounds that sweep
+    PING_MS = 3000,  // between two that ask a server whether it is there
     SWEEP_IDLE = 500,
     LOOK_MOST_MS = 60000,   // the clock of the wall may be set
     SWEEP_MOST_MS = 3600000 // and what is kept may be configured otherwise
@@ -436,6 +437,22 @@ static bool wait_out(struct writer *w)
     return true;
 }
 
+static bool is_stopping(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    return stopping;
+}
+
+/* Somebody was merely in the way, for a moment; at the end there is nothing to do but to wait. */
+static bool is_worth_another(struct writer *w, enum sql_result r, uint64_t began_ns)
+{
+    uint64_t took_ms = (clock_mono_ns() - began_ns) / 1000000;
+    return r == SQL_AGAIN && w->again++ < AGAIN_MOST &&
+           (took_ms < AGAIN_MS || is_stopping(w->store));
+}
+
 /* False: the store is closing, and the batch cannot be written. */
 static bool write_batch(struct writer *w)
 {
@@ -446,7 +463,7 @@ static bool write_batch(struct writer *w)
             committed(w, began_ns);
             return true;
         }
-        if (r == SQL_AGAIN && w->again++ < AGAIN_MOST) {
+        if (is_worth_another(w, r, began_ns)) {
             undo(w);
             continue;
         }

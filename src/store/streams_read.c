@@ -175,7 +175,7 @@ static bool take_body(void *ctx, const struct sql_value *row, size_t count)
             continue;
         if (g->read->event_count > 0 && g->read->bytes_max > 0 && !g->read->newest &&
             g->read->made.len + e.data.n > g->read->bytes_max) {
-            g->full = true;
+            g->read->cut = g->full = true;
             return false;
         }
         event_keep(g, &e);
@@ -198,6 +198,7 @@ static void read_begin(struct store_read *r)
     free(r->events);
     r->events = NULL;
     r->event_count = 0;
+    r->cut = false;
     buf_clear(&r->made);
 }
 

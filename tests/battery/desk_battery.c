@@ -194,6 +194,8 @@ int main(void)
         cmocka_unit_test(test_a_task),
         cmocka_unit_test(test_the_order),
         cmocka_unit_test(test_task_lists),
+        cmocka_unit_test(test_a_search_is_apart),
+        cmocka_unit_test(test_searches_have_an_end),
         cmocka_unit_test(test_tasks_have_an_end),
         cmocka_unit_test(test_what_is_asked),
         cmocka_unit_test(test_decisions),

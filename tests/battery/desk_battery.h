@@ -55,6 +55,8 @@ void see(const char *tenant, const char *channel, const char *type, const char *
 void test_a_task(void **state);
 void test_the_order(void **state);
 void test_task_lists(void **state);
+void test_a_search_is_apart(void **state);
+void test_searches_have_an_end(void **state);
 void test_tasks_have_an_end(void **state);
 void test_what_is_asked(void **state);
 void test_decisions(void **state);

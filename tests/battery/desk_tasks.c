@@ -1,6 +1,8 @@
 /* desk_tasks: tasks and subtasks, what is told of them, and how many there may be. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -150,6 +152,77 @@ void test_task_lists(void **state)
     f = from(&a, 1, "lists");
     tasks_list(tasks, &f, &(struct tasks_filter){.q = STR("l_st"), .limit = 50});
     expect(&a, DESK_DONE, "{\"tasks\":[],\"total\":0}");
+}
+
+struct held {
+    struct store_job job;
+    atomic_bool let_go;
+    bool done;
+};
+
+static enum sql_result held_run(struct store_job *j, struct sql *db)
+{
+    (void)db;
+    while (!atomic_load(&container_of(j, struct held, job)->let_go))
+        sched_yield();
+    return SQL_OK;
+}
+
+static void held_done(struct store_job *j)
+{
+    container_of(j, struct held, job)->done = true;
+}
+
+/* What looks through the texts of all tasks keeps no other question waiting: this one comes past a
+ * question that does not end, as the other comes past a search. */
+void test_a_search_is_apart(void **state)
+{
+    (void)state;
+    for (int search = 0; search < 2; search++) {
+        struct held h = {.job = {.loop = loops[0],
+                                 .reads = true,
+                                 .search = search == 1,
+                                 .run = held_run,
+                                 .done = held_done}};
+        struct answer a;
+        struct desk_from f = from(&a, 1, "nobody");
+        store_do(store, &h.job);
+        tasks_list(tasks, &f, &(struct tasks_filter){.q = search ? STR("") : STR("q"), .limit = 5});
+        expect(&a, DESK_DONE, "\"total\":0}");
+        atomic_store(&h.let_go, true);
+        while (!h.done)
+            turn();
+    }
+}
+
+/* So many searches wait; who comes behind them is told what it is about, and finds them gone. */
+void test_searches_have_an_end(void **state)
+{
+    enum { COUNT = 400 };
+    struct held h = {
+        .job = {
+            .loop = loops[0], .reads = true, .search = true, .run = held_run, .done = held_done}};
+    struct answer a, *many = calloc(COUNT, sizeof(*many));
+    const struct tasks_filter filter = {.q = STR("q"), .limit = 5};
+    (void)state;
+    assert_non_null(many);
+    store_do(store, &h.job);
+    for (int i = 0; i < COUNT; i++) {
+        struct desk_from f = from(&many[i], 0, "nobody");
+        tasks_list(tasks, &f, &filter);
+    }
+    expect(&many[COUNT - 1], DESK_DOWN, "the store is busy: try again");
+    atomic_store(&h.let_go, true);
+    while (!h.done)
+        turn();
+    for (int i = 0; i < COUNT - 1; i++) {
+        wait_for(&many[i]);
+        free(many[i].text);
+    }
+    free(many);
+    struct desk_from f = from(&a, 1, "nobody");
+    tasks_list(tasks, &f, &filter);
+    expect(&a, DESK_DONE, "\"total\":0}");
 }
 
 /* As many as there may be; one that is gone makes room, and those of a restart count. */

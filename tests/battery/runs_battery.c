@@ -213,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_task_events_are_kept),
         cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_one_run_is_no_search),
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_durations_without_end),
         cmocka_unit_test(test_days),

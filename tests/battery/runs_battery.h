@@ -65,6 +65,7 @@ void test_events_out_of_order(void **state);
 void test_jobs(void **state);
 void test_task_events_are_kept(void **state);
 void test_figures(void **state);
+void test_one_run_is_no_search(void **state);
 void test_pages(void **state);
 void test_durations_without_end(void **state);
 void test_days(void **state);

@@ -1,6 +1,8 @@
 /* runs_questions: lists and figures are those of a plain array. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -251,4 +253,37 @@ void test_days(void **state)
     assert_true(str_find(buf_str(&a->q.agents), STR("\"agent_id\":\"a3\"")) < a->q.agents.len);
     buf_fini(&want);
     asked_free(a);
+}
+
+struct held {
+    struct store_job job;
+    atomic_bool let_go;
+    bool done;
+};
+
+static enum sql_result held_run(struct store_job *j, struct sql *db)
+{
+    (void)db;
+    while (!atomic_load(&container_of(j, struct held, job)->let_go))
+        sched_yield();
+    return SQL_OK;
+}
+
+static void held_done(struct store_job *j)
+{
+    container_of(j, struct held, job)->done = true;
+}
+
+/* Who asks for one run does not wait for those who search: this search ends behind it. */
+void test_one_run_is_no_search(void **state)
+{
+    struct held h = {
+        .job = {.loop = loop, .reads = true, .search = true, .run = held_run, .done = held_done}};
+    (void)state;
+    assert_int_equal(change(RUN_CREATE, "", "{\"id\":\"apart\",\"agent_id\":\"a\"}"), RUN_DONE);
+    store_do(store, &h.job);
+    assert_true(one_has("t", "apart", "\"agent_id\":\"a\""));
+    atomic_store(&h.let_go, true);
+    while (!h.done)
+        loop_turn(loop, 100);
 }

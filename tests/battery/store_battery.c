@@ -297,6 +297,8 @@ int main(void)
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_retention_of_bytes),
         cmocka_unit_test(test_searches),
+        cmocka_unit_test(test_searches_have_an_end),
+        cmocka_unit_test(test_searches_end_with_the_store),
         cmocka_unit_test(test_changes_are_matches),
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_idle),

@@ -71,6 +71,8 @@ void test_stopped(void **state);
 void test_retention(void **state);
 void test_retention_of_bytes(void **state);
 void test_searches(void **state);
+void test_searches_have_an_end(void **state);
+void test_searches_end_with_the_store(void **state);
 void test_changes_are_matches(void **state);
 void test_jobs(void **state);
 void test_idle(void **state);

@@ -72,6 +72,82 @@ void test_searches(void **state)
         loop_turn(loop, 100);
 }
 
+static void asks_wait(const struct asking *asks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        while (!asks[i].done)
+            loop_turn(loop, 100);
+    }
+}
+
+/* So many searches wait; who comes then is told at once, and other questions are answered. */
+void test_searches_have_an_end(void **state)
+{
+    enum { COUNT = 1000 };
+    struct asking asks[COUNT];
+    atomic_bool let_go = false, other_let_go = false;
+    unsigned too_many = 0;
+    (void)state;
+    struct asking other = {.job = {.loop = loop, .reads = true}, .let_go = &other_let_go};
+    other.job.run = asking_run;
+    other.job.done = asking_done;
+    for (int i = 0; i < COUNT; i++) {
+        asks[i] = (struct asking){.let_go = &let_go, .waits = true};
+        asks[i].job = other.job;
+        asks[i].job.search = true;
+        store_do(store, &asks[i].job);
+    }
+    store_do(store, &other.job);
+    asks_wait(&other, 1);
+    asks_wait(&asks[COUNT - 1], 1);
+    atomic_store(&let_go, true);
+    asks_wait(asks, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        assert_true(asks[i].job.result == SQL_OK || asks[i].job.result == SQL_AGAIN);
+        too_many += asks[i].job.result == SQL_AGAIN;
+    }
+    assert_in_range(too_many, 1, COUNT - 100);
+    assert_int_equal(asks[0].job.result, SQL_OK);
+    assert_int_equal(other.job.result, SQL_OK);
+}
+
+static enum sql_result endless_run(struct store_job *j, struct sql *db)
+{
+    struct asking *a = container_of(j, struct asking, job);
+    atomic_store(a->let_go, true);
+    return sql_run(db,
+                   "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
+                   "SELECT count(*) FROM c",
+                   NULL, 0, NULL, NULL);
+}
+
+/* A search that is under way ends with the store, and those behind it do not begin. */
+void test_searches_end_with_the_store(void **state)
+{
+    enum { COUNT = 10 };
+    struct asking asks[COUNT];
+    atomic_bool begun = false, others = false;
+    (void)state;
+    if (!str_starts(battery_url(), STR("sqlite:")))
+        skip(); // a server's search is waited for
+    for (int i = 0; i < COUNT; i++) {
+        asks[i] = (struct asking){.job = {.loop = loop,
+                                          .reads = true,
+                                          .search = true,
+                                          .run = i == 0 ? endless_run : asking_run,
+                                          .done = asking_done},
+                                  .let_go = i == 0 ? &begun : &others};
+        store_do(store, &asks[i].job);
+    }
+    while (!atomic_load(&begun))
+        sched_yield();
+    reopen();
+    asks_wait(asks, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(asks[i].job.result, SQL_DOWN);
+    assert_false(atomic_load(&others));
+}
+
 /* The same value once more is a change to every database. */
 void test_changes_are_matches(void **state)
 {

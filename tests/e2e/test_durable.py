@@ -793,6 +793,27 @@ def test_an_idle_server_notices_that_its_database_is_gone(start_recado, database
         until("ready again", lambda: recado.get("/healthz/ready")[0] == 200)
 
 
+def test_a_file_that_another_program_holds(start_recado):
+    recado = start_recado(KEPT)
+    recado.publish("kept:a", 1)
+    told = []
+    with contextlib.closing(sqlite3.connect(recado.data / "recado.db", timeout=60,
+                                            isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+
+        def send():
+            told.append(recado.post("/api/publish", {"channel": "kept:a", "data": 2}, timeout=60))
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        until("not ready", lambda: recado.get("/healthz/ready")[0] == 503, seconds=20)
+        sender.join()
+        assert json.loads(told[0][2])["error"]["code"] == NOT_STORED
+    until("ready again", lambda: recado.get("/healthz/ready")[0] == 200)
+    kept = recado.api("history", {"channel": "kept:a", "limit": -1})["result"]["publications"]
+    assert [p["data"] for p in kept] == [1, 2]
+
+
 # ---- clocks that are set ----
 
 
