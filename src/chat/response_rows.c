@@ -143,6 +143,13 @@ static void save_due(struct timer *t)
         save_now(a);
 }
 
+/* Half a second to one and a half: a thousand that began together would all be written at once. */
+static uint64_t save_pause_ms(const struct response *a)
+{
+    uint64_t spread = (uint64_t)a->id * 617 % SAVE_MS;
+    return (SAVE_MS / 2 + spread) * (1 + (uint64_t)a->saved_bytes / SAVE_SLOWER_BYTES);
+}
+
 void response_save_later(struct response *a)
 {
     size_t unsaved = a->text.len - a->saved_bytes;
@@ -155,8 +162,7 @@ void response_save_later(struct response *a)
         timer_cancel(&a->timer);
         save_now(a);
     } else if (!timer_armed(&a->timer)) {
-        timer_arm(a->at->loop, &a->timer,
-                  SAVE_MS * (1 + (uint64_t)a->saved_bytes / SAVE_SLOWER_BYTES));
+        timer_arm(a->at->loop, &a->timer, save_pause_ms(a));
     }
 }
 
