@@ -17,21 +17,17 @@ static bool key_ok(const struct api *api, const struct http_request *r)
 
 /* The API takes any content type, so a page of another site could post to it; browsers say whose
  * page it is, and under which name it found us. */
-static bool page_ok(const struct api *api, const struct http_request *r, struct str *ret_why)
+static const char *page_refusal(const struct api *api, const struct http_request *r)
 {
     const struct admission *a = admission_now(api->admission);
-    *ret_why = STR(HTTP_ORIGIN_REFUSED);
-    if (!http_origin_allowed(r))
-        return false;
-    *ret_why = STR("Host: not a name of this server; allow it in auth.origins, or set an API key");
-    return auth_has_api_key(a->auth) || http_host_is_expected(r, a->origins, a->origin_count);
+    return http_page_refusal(r, auth_has_api_key(a->auth), a->origins, a->origin_count);
 }
 
 static bool admit(const struct api *api, struct http_request *r)
 {
-    struct str why;
-    if (!page_ok(api, r, &why)) {
-        http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED), why);
+    const char *why = page_refusal(api, r);
+    if (why != NULL) {
+        http_reply_error(r, 403, err_code(ERR_PERMISSION_DENIED), str_from(why));
         return false;
     }
     if (!key_ok(api, r)) {

@@ -32,12 +32,9 @@ bool admit_origin(struct http_request *r, const struct endpoint *e)
 bool admit_back_end(struct http_request *r, const struct endpoint *e)
 {
     const struct admission *a = admission_now(e->admission);
-    if (!http_origin_allowed(r))
-        return http_refuse(r, ERR_PERMISSION_DENIED, HTTP_ORIGIN_REFUSED);
-    if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
-        return http_refuse(r, ERR_PERMISSION_DENIED,
-                           "Host: not a name of this server; allow it in auth.origins, or "
-                           "set an API key");
+    const char *why = http_page_refusal(r, auth_has_api_key(a->auth), a->origins, a->origin_count);
+    if (why != NULL)
+        return http_refuse(r, ERR_PERMISSION_DENIED, why);
     if (admission_lets_back_end(a, http_header(r, STR("X-API-Key")),
                                 http_header(r, STR("Authorization"))))
         return true;

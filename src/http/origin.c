@@ -102,3 +102,13 @@ bool http_host_is_expected(const struct http_request *r, const struct str *list,
     struct str name = host.n > 0 && host.p[0] == '[' ? host : str_cut(&rest, ':');
     return is_local_name(name) || host_is_listed(list, count, host, name);
 }
+
+const char *http_page_refusal(const struct http_request *r, bool keyed, const struct str *list,
+                              size_t count)
+{
+    if (!http_origin_allowed(r))
+        return HTTP_ORIGIN_REFUSED;
+    return keyed || http_host_is_expected(r, list, count)
+               ? NULL
+               : "Host: not a name of this server; allow it in auth.origins, or set an API key";
+}

@@ -21,5 +21,10 @@ bool http_origin_is_same_host(const struct http_request *r, struct str origin);
  * the owner of any other name can let it point here, and his page would then be one of our own. For
  * servers that ask for no key. */
 bool http_host_is_expected(const struct http_request *r, const struct str *list, size_t count);
+/* Why a page may not ask for what back ends ask for: it is another site's, or it found us under a
+ * name that is not ours, which matters where no key is asked for. NULL: it may, or it is no page.
+ */
+const char *http_page_refusal(const struct http_request *r, bool keyed, const struct str *list,
+                              size_t count);
 
 #endif

@@ -368,13 +368,8 @@ static void put_process(struct buf *b, const struct metrics_source *src)
  * as with the API. */
 static bool page_ok(struct http_request *r, const struct admission *a)
 {
-    if (!http_origin_allowed(r))
-        return http_refuse(r, ERR_PERMISSION_DENIED, HTTP_ORIGIN_REFUSED);
-    if (!auth_has_api_key(a->auth) && !http_host_is_expected(r, a->origins, a->origin_count))
-        return http_refuse(r, ERR_PERMISSION_DENIED,
-                           "Host: not a name of this server; allow it in auth.origins, or set an "
-                           "API key");
-    return true;
+    const char *why = http_page_refusal(r, auth_has_api_key(a->auth), a->origins, a->origin_count);
+    return why == NULL || http_refuse(r, ERR_PERMISSION_DENIED, why);
 }
 
 static void route_metrics(struct http_request *r)

@@ -59,6 +59,13 @@ bool http_host_is_expected(const struct http_request *r, const struct str *list,
     return true;
 }
 
+const char *http_page_refusal(const struct http_request *r, bool keyed, const struct str *list,
+                              size_t count)
+{
+    (void)r, (void)keyed, (void)list, (void)count;
+    return NULL;
+}
+
 struct loop *http_server_loop(const struct http_server *s)
 {
     return s->loop;
