@@ -269,12 +269,17 @@ void durable_trim(struct channel *ch, struct request *r)
 
 /* ---- and back ---- */
 
+/* The newest: who comes back in the same moment finds one of these, and a crowd whose places all
+ * differ does not look through each other's. */
+enum { FETCHES_LOOKED_AT = 64 };
+
 /* One way to the store for all who ask for the same meanwhile: after a break, thousands do. */
 struct durable_fetch {
     struct store_read read;       // its key is the first request's
     struct request *first, **end; // by next_waiter
     struct channel *channel;      // NULL: gone
-    struct durable_fetch *next;   // in channel.fetches
+    struct durable_fetch *next;   // in channel.fetches, an older one
+    struct durable_fetch **at;    // what points to this one there
     struct hub *home;
     struct publication **pubs;
     size_t pub_count;
@@ -336,10 +341,18 @@ static bool share_events(const struct durable_fetch *f, struct request *r)
 
 static void fetch_leave(struct durable_fetch *f)
 {
-    struct durable_fetch **at = &f->channel->fetches;
-    while (*at != f)
-        at = &(*at)->next;
-    *at = f->next;
+    *f->at = f->next;
+    if (f->next != NULL)
+        f->next->at = f->at;
+}
+
+static void fetch_enter(struct durable_fetch *f)
+{
+    f->next = f->channel->fetches;
+    f->at = &f->channel->fetches;
+    if (f->next != NULL)
+        f->next->at = &f->next;
+    f->channel->fetches = f;
 }
 
 static void fetch_free(struct durable_fetch *f)
@@ -391,7 +404,8 @@ static void fetch_join(struct durable_fetch *f, struct request *r)
 void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64_t until,
                    struct recover_limits most, bool newest)
 {
-    for (struct durable_fetch *f = ch->fetches; f != NULL; f = f->next) {
+    struct durable_fetch *f = ch->fetches;
+    for (unsigned n = 0; f != NULL && n < FETCHES_LOOKED_AT; f = f->next, n++) {
         const struct store_read *read = &f->read;
         if (read->epoch == ch->epoch && read->after == after && read->until == until &&
             read->limit == most.count && read->bytes_max == most.bytes && read->newest == newest) {
@@ -399,7 +413,7 @@ void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64
             return;
         }
     }
-    struct durable_fetch *f = pool_alloc(sizeof(*f));
+    f = pool_alloc(sizeof(*f));
     if (f == NULL) {
         r->answer.err = ERR_INTERNAL;
         return;
@@ -415,11 +429,10 @@ void durable_fetch(struct request *r, struct channel *ch, uint64_t after, uint64
                  .newest = newest,
                  .done = fetch_done},
         .channel = ch,
-        .next = ch->fetches,
         .home = ch->hub,
     };
     f->end = &f->first;
-    ch->fetches = f;
+    fetch_enter(f);
     fetch_join(f, r);
     store_read(ch->hub->node->store, &f->read);
 }
