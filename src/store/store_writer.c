@@ -174,7 +174,7 @@ static void jobs_answer(struct store *s)
     }
 }
 
-/* Those of the batch, and those that have come since: they would wait for as long as it does. */
+/* Those of the batch, and those that have come since. */
 static void jobs_refuse(struct store *s, enum sql_result r)
 {
     pthread_mutex_lock(&s->lock);
@@ -205,15 +205,30 @@ static void wait_ms(struct store *s, uint64_t ms)
     pthread_cond_timedwait(&s->written, &s->lock, &until);
 }
 
-/* Of the store's lock: all that has come, without walking over it while loops wait. */
-static void take_appends(struct writer *w)
+/* Of the store's lock: all that has come, without walking over it while loops wait. Returns the
+ * first of it. */
+static struct store_append *take_appends(struct writer *w)
 {
     struct store *s = w->store;
-    if (s->appends.first == NULL)
-        return;
-    *w->taken.end = s->appends.first;
+    struct store_append *first = s->appends.first;
+    if (first == NULL)
+        return NULL;
+    *w->taken.end = first;
     w->taken.end = s->appends.end;
     LIST_INIT(&s->appends);
+    return first;
+}
+
+/* Those that have come since the batch, and will be written behind it: they would wait for as long
+ * as it does. */
+static void waiting_refuse(struct writer *w)
+{
+    struct store *s = w->store;
+    pthread_mutex_lock(&s->lock);
+    struct store_append *a = take_appends(w);
+    pthread_mutex_unlock(&s->lock);
+    for (; a != NULL; a = a->next)
+        append_failed(w, a);
 }
 
 static void batch_add(struct writer *w, struct store_append *a)
@@ -391,6 +406,9 @@ static void failed(struct writer *w, enum sql_result r)
     health_set(s, r, sql_why(w->db));
     undo(w);
     streams_batch_each(&s->streams, append_failed, w);
+    for (struct store_append *a = w->taken.first; a != NULL; a = a->next)
+        append_failed(w, a);
+    waiting_refuse(w);
     jobs_refuse(s, r);
     w->retry_ms = w->retry_ms == 0 ? RETRY_FIRST_MS : w->retry_ms * 2;
     if (w->retry_ms > RETRY_MOST_MS)
@@ -417,9 +435,9 @@ static void abandon(struct writer *w)
                   (unsigned long)w->lost, sql_why(w->db));
 }
 
-/* Until the next try. Jobs that come meanwhile are refused and not tried: each that leaves nothing
- * to be written would be followed by a commit of nothing, and that would look like a recovery.
- * False: the store is closing. */
+/* Until the next try. What comes meanwhile is told so at once, and jobs are not tried: each that
+ * leaves nothing to be written would be followed by a commit of nothing, and that would look like a
+ * recovery. False: the store is closing. */
 static bool wait_out(struct writer *w)
 {
     struct store *s = w->store;
@@ -427,11 +445,12 @@ static bool wait_out(struct writer *w)
     for (uint64_t now = now_ms(); now < until; now = now_ms()) {
         pthread_mutex_lock(&s->lock);
         bool stopping = s->stopping;
-        if (!stopping && s->jobs.first == NULL)
+        if (!stopping && s->jobs.first == NULL && s->appends.first == NULL)
             wait_ms(s, until - now);
         pthread_mutex_unlock(&s->lock);
         if (stopping)
             return false;
+        waiting_refuse(w);
         jobs_refuse(s, w->failure);
     }
     return true;

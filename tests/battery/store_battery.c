@@ -300,7 +300,9 @@ int main(void)
         cmocka_unit_test(test_searches_have_an_end),
         cmocka_unit_test(test_searches_end_with_the_store),
         cmocka_unit_test(test_changes_are_matches),
+        cmocka_unit_test(test_a_question_sees_one_moment),
         cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_failures_are_told_to_all_who_wait),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_newer_schema_is_refused),
     };

@@ -74,7 +74,9 @@ void test_searches(void **state);
 void test_searches_have_an_end(void **state);
 void test_searches_end_with_the_store(void **state);
 void test_changes_are_matches(void **state);
+void test_a_question_sees_one_moment(void **state);
 void test_jobs(void **state);
+void test_failures_are_told_to_all_who_wait(void **state);
 void test_idle(void **state);
 void test_newer_schema_is_refused(void **state);
 

@@ -180,6 +180,93 @@ void test_jobs(void **state)
     check_read(60, 0, 0, 0, false, 1, 1);
 }
 
+struct looking {
+    struct store_job job;
+    atomic_bool begun, go_on;
+    int64_t counts[2];
+    bool done;
+};
+
+static bool count_row(void *ctx, const struct sql_value *v, size_t count)
+{
+    (void)count;
+    *(int64_t *)ctx = v[0].i;
+    return true;
+}
+
+static enum sql_result looking_run(struct store_job *j, struct sql *db)
+{
+    struct looking *l = container_of(j, struct looking, job);
+    enum sql_result r = SQL_OK;
+    for (int i = 0; r == SQL_OK && i < 2; i++) {
+        r = sql_run(db, "SELECT COUNT(*) FROM battery_rows", NULL, 0, count_row, &l->counts[i]);
+        atomic_store(&l->begun, true);
+        while (!atomic_load(&l->go_on))
+            sched_yield();
+    }
+    return r;
+}
+
+static void looking_done(struct store_job *j)
+{
+    container_of(j, struct looking, job)->done = true;
+}
+
+/* What is committed between two statements of a question is in neither, or a list and its total
+ * would not agree. */
+void test_a_question_sees_one_moment(void **state)
+{
+    (void)state;
+    if (!outlives())
+        skip(); // in memory a writer waits for whoever reads
+    struct looking l = {
+        .job = {.loop = loop, .reads = true, .run = looking_run, .done = looking_done}};
+    struct row_job added = {.job = {.loop = loop, .run = insert_row, .done = row_done}, .id = 1000};
+    store_do(store, &l.job);
+    while (!atomic_load(&l.begun))
+        sched_yield();
+    store_do(store, &added.job);
+    while (!added.done)
+        loop_turn(loop, 100);
+    assert_int_equal(added.job.result, SQL_OK);
+    atomic_store(&l.go_on, true);
+    while (!l.done)
+        loop_turn(loop, 100);
+    assert_int_equal(l.job.result, SQL_OK);
+    assert_int_equal(l.counts[0], l.counts[1]);
+}
+
+static enum sql_result failing_run(struct store_job *j, struct sql *db)
+{
+    struct looking *l = container_of(j, struct looking, job);
+    (void)db;
+    atomic_store(&l->begun, true);
+    while (!atomic_load(&l->go_on))
+        sched_yield();
+    return SQL_DOWN;
+}
+
+/* Those of the batch that fails, and those that came while it was being tried; all of them are
+ * written in the end. */
+void test_failures_are_told_to_all_who_wait(void **state)
+{
+    enum { STREAM = 62, COUNT = 5 };
+    struct looking failing = {.job = {.loop = loop, .run = failing_run, .done = looking_done}};
+    (void)state;
+    store_do(store, &failing.job);
+    while (!atomic_load(&failing.begun))
+        sched_yield();
+    for (uint64_t o = 1; o <= COUNT; o++)
+        append(STREAM, o);
+    atomic_store(&failing.go_on, true);
+    while (waiting > 0 || !failing.done)
+        loop_turn(loop, 100);
+    assert_int_equal(failing.job.result, SQL_DOWN);
+    assert_int_equal(refused, COUNT);
+    refused = 0;
+    check_read(STREAM, 0, 0, 0, false, 1, COUNT);
+}
+
 /* With nothing to write, to tidy up or to check, nothing is asked of the disk. */
 void test_idle(void **state)
 {
