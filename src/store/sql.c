@@ -91,6 +91,11 @@ enum sql_result sql_begin(struct sql *db)
     return db->driver->begin(db);
 }
 
+enum sql_result sql_begin_read(struct sql *db)
+{
+    return db->driver->begin_read(db);
+}
+
 enum sql_result sql_commit(struct sql *db)
 {
     return db->driver->commit(db);

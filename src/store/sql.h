@@ -76,6 +76,8 @@ enum sql_result sql_script(struct sql *db, const char *text);
 int64_t sql_changes(const struct sql *db);
 
 enum sql_result sql_begin(struct sql *db);
+/* For reading only: all statements until sql_rollback() see the database of one moment. */
+enum sql_result sql_begin_read(struct sql *db);
 enum sql_result sql_commit(struct sql *db);
 void sql_rollback(struct sql *db);
 

@@ -354,11 +354,23 @@ static enum sql_result script(struct sql *db, const char *text)
     return more > 0 ? settle(m, conn_result(m)) : SQL_OK;
 }
 
-static enum sql_result begin(struct sql *db)
+static enum sql_result begin_with(struct sql *db, const char *text)
 {
-    enum sql_result r = script(db, "BEGIN");
+    enum sql_result r = script(db, text);
     mariadb_of(db)->in_transaction = r == SQL_OK;
     return r;
+}
+
+static enum sql_result begin(struct sql *db)
+{
+    return begin_with(db, "BEGIN");
+}
+
+/* The level is that of this transaction alone. Both go out in one text. */
+static enum sql_result begin_read(struct sql *db)
+{
+    return begin_with(db, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+                          "START TRANSACTION READ ONLY");
 }
 
 /* A commit whose answer was lost may have happened: it is found out by trying again. */
@@ -385,6 +397,7 @@ const struct sql_driver sql_mariadb = {
     .run = run,
     .script = script,
     .begin = begin,
+    .begin_read = begin_read,
     .commit = commit,
     .rollback = rollback,
     .claim = claim,

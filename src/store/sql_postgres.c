@@ -383,11 +383,21 @@ static enum sql_result script(struct sql *db, const char *text)
     return r == SQL_OK ? take(p, execute(p, text)) : r;
 }
 
-static enum sql_result begin(struct sql *db)
+static enum sql_result begin_with(struct sql *db, const char *text)
 {
-    enum sql_result r = script(db, "BEGIN");
+    enum sql_result r = script(db, text);
     postgres_of(db)->in_transaction = r == SQL_OK;
     return r;
+}
+
+static enum sql_result begin(struct sql *db)
+{
+    return begin_with(db, "BEGIN");
+}
+
+static enum sql_result begin_read(struct sql *db)
+{
+    return begin_with(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
 /* A commit whose answer was lost may have happened: it is found out by trying again. */
@@ -414,6 +424,7 @@ const struct sql_driver sql_postgres = {
     .run = run,
     .script = script,
     .begin = begin,
+    .begin_read = begin_read,
     .commit = commit,
     .rollback = rollback,
     .claim = claim,

@@ -18,6 +18,7 @@ struct sql_driver {
                            size_t count, sql_row_fn *row, void *ctx);
     enum sql_result (*script)(struct sql *db, const char *text);
     enum sql_result (*begin)(struct sql *db);
+    enum sql_result (*begin_read)(struct sql *db);
     enum sql_result (*commit)(struct sql *db);
     void (*rollback)(struct sql *db);
     bool (*claim)(struct sql *db);

@@ -356,6 +356,11 @@ static enum sql_result begin(struct sql *db)
     return run(db, "BEGIN IMMEDIATE", NULL, 0, NULL, NULL);
 }
 
+static enum sql_result begin_read(struct sql *db)
+{
+    return run(db, "BEGIN", NULL, 0, NULL, NULL);
+}
+
 static enum sql_result commit(struct sql *db)
 {
     return run(db, "COMMIT", NULL, 0, NULL, NULL);
@@ -392,6 +397,7 @@ const struct sql_driver sql_sqlite = {
     .run = run,
     .script = script,
     .begin = begin,
+    .begin_read = begin_read,
     .commit = commit,
     .rollback = rollback,
     .claim = claim,

@@ -129,7 +129,8 @@ void store_read(struct store *s, struct store_read *r);
 
 /* Something to be done with the database. run() is on the store's thread: in the writer's
  * transaction, together with others (what it did is undone when it does not say SQL_OK), or on the
- * reader. It may run again after a failed commit. */
+ * reader's, in which all statements see the database of one moment. It may run again after a failed
+ * commit. */
 struct store_job {
     struct mail mail; // private
     struct store_job *next;

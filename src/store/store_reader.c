@@ -47,11 +47,22 @@ static void do_read(struct store *s, struct store_read *r)
     store_read_answer(r);
 }
 
+/* Lists and their totals are statements of their own, and have to speak of the same rows. */
+static enum sql_result run_query(struct sql *db, struct store_job *j)
+{
+    enum sql_result r = sql_begin_read(db);
+    if (r == SQL_OK) {
+        r = j->run(j, db);
+        sql_rollback(db);
+    }
+    return r;
+}
+
 static void do_query(struct sql *db, struct store_job *j, bool stopping)
 {
-    j->result = stopping ? SQL_DOWN : j->run(j, db);
+    j->result = stopping ? SQL_DOWN : run_query(db, j);
     if (!stopping && once_more(j->result))
-        j->result = j->run(j, db);
+        j->result = run_query(db, j);
     store_job_answer(j);
 }
 
