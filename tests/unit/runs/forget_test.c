@@ -2,18 +2,11 @@
  * number. The store is a real one, in memory. */
 #include "runs/forget.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "unit/store/store_world.h"
 
 #include "base/clock.h"
 
 enum { ROWS_MAX = 3000, HOUR_MS = 3600000, TURNS_MAX = 5000 };
-
-static struct loop *loop;
-static struct store *store;
 
 /* Ages, the oldest first; on the store's threads while a job is there. */
 static struct {
@@ -22,39 +15,6 @@ static struct {
     unsigned looks, steps;
     int64_t most_at_once;
 } rows;
-
-static void keep_all(void *ctx, struct str key, struct store_retention *ret)
-{
-    (void)ctx;
-    (void)key;
-    *ret = (struct store_retention){.count = 1, .bytes = 1};
-}
-
-static int begin(void **state)
-{
-    struct buf why;
-    (void)state;
-    buf_init(&why, 4096);
-    loop = loop_create(0);
-    store = store_open(&(struct store_options){.url = STR("memory"),
-                                               .queue_bytes_max = 1 << 20,
-                                               .streams_max = 10,
-                                               .retention = keep_all},
-                       &why);
-    assert_non_null(store);
-    buf_fini(&why);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    store_stop(store);
-    loop_turn(loop, 0);
-    store_close(&store);
-    loop_destroy(&loop);
-    return 0;
-}
 
 static enum sql_result look(struct sql *db, int64_t *ret_count, int64_t *ret_oldest_ms)
 {

@@ -1,52 +1,13 @@
 /* sweep_test.c - forgetting rows step by step, with a real store in memory. */
 #include "store/sweep.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "unit/store/store_world.h"
 
 #include "base/must.h"
 
+#include <stdatomic.h>
+
 enum { TURNS_MAX = 20000, STEP = 3 };
-
-static struct loop *loop;
-static struct store *store;
-
-static void keep_all(void *ctx, struct str key, struct store_retention *ret)
-{
-    (void)ctx;
-    (void)key;
-    *ret = (struct store_retention){.count = 1, .bytes = 1};
-}
-
-static int begin(void **state)
-{
-    struct buf why;
-    (void)state;
-    buf_init(&why, 4096);
-    loop = loop_create(0);
-    store = store_open(&(struct store_options){.url = STR("memory"),
-                                               .queue_bytes_max = 1 << 20,
-                                               .streams_max = 10,
-                                               .retention = keep_all},
-                       &why);
-    assert_non_null(store);
-    buf_fini(&why);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    store_stop(store);
-    loop_turn(loop, 0);
-    store_close(&store);
-    loop_destroy(&loop);
-    return 0;
-}
 
 /* ---- what is swept ---- */
 
