@@ -229,7 +229,7 @@ async def test_choosing_makes_neither_gap_nor_duplicate(start_recado):
 
 
 async def test_logs(start_recado):
-    server = start_recado("loops: 2")
+    server = start_recado("{loops: 2, log: {level: error}}")  # its own lines come there as well
     readers = {
         ("debug", None): await logs(server, "?level=debug", "debug"),
         ("info", None): await logs(server),
