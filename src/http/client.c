@@ -2,8 +2,8 @@
  * client.c - libcurl's multi socket interface on our loop.
  *
  * Always true:
- *   I1. libcurl is never called from inside one of its callbacks: what a piece() starts or cancels
- *       waits until libcurl has returned (driving, chores).
+ *   I1. libcurl is never called from inside one of its callbacks: what a piece() starts waits for a
+ *       turn (crowd), and what it cancels until libcurl has returned (driving, chores).
  *   I2. done() runs when libcurl is not on the stack.
  *   I3. libcurl reads as much as it likes, so the loop says of its descriptors in every turn that
  *       they are ready, for as long as they are.
@@ -14,7 +14,8 @@
 
 #include <stdlib.h>
 
-enum { IDLE_CONNECTIONS_MAX = 64, CONNECTIONS_PER_HOST_MAX = 256, STEPS_A_TURN = 8 };
+enum { IDLE_CONNECTIONS_MAX = 64, CONNECTIONS_PER_HOST_MAX = 256 };
+enum { STEPS_A_TURN = 8, BEGIN_A_TURN = 8 };
 
 /* A descriptor that libcurl watches. */
 struct wire {
@@ -27,6 +28,16 @@ struct wire {
 /* ---- driving ---- */
 
 static void client_do_chores(struct http_client *c);
+
+static void client_begin(struct http_client *c, struct http_call *call)
+{
+    list_move_to_end(&c->calls, &call->link);
+    call->state = CALL_RUNNING;
+    c->begun++;
+    if (call->idle_timeout_ms > 0)
+        timer_arm(c->loop, &call->idle, call->idle_timeout_ms);
+    curl_multi_add_handle(c->multi, call->easy); // a fresh handle: it cannot be refused
+}
 
 /* Hands out the answers that are complete. A done() may start calls and cancel any. */
 static void client_reap(struct http_client *c)
@@ -65,15 +76,25 @@ static void client_drive_due(struct http_client *c)
     client_drive(c, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* Those that begin together do so a few at a time: what comes in for others is handed on between
+ * them. */
+static void client_begin_some(struct http_client *c)
+{
+    c->begun = 0;
+    while (!list_empty(&c->crowd) && c->begun < BEGIN_A_TURN)
+        client_begin(c, container_of(c->crowd.next, struct http_call, link));
+}
+
 /* True after anything was done: what done() has asked of the loop's other works is not left until
  * something wakes the loop. */
 static bool work_run(struct work *w)
 {
     struct http_client *c = container_of(w, struct http_client, work);
+    client_begin_some(c);
     bool drove = c->due;
     for (int step = 0; c->due && step < STEPS_A_TURN; step++)
         client_drive_due(c);
-    return drove;
+    return drove || !list_empty(&c->crowd);
 }
 
 static void timer_fire(struct timer *t)
@@ -166,25 +187,11 @@ static void client_remove(struct http_call *call)
     call_free(call);
 }
 
-static void client_add(struct http_client *c, struct http_call *call)
-{
-    call->state = CALL_RUNNING;
-    if (call->idle_timeout_ms > 0)
-        timer_arm(c->loop, &call->idle, call->idle_timeout_ms);
-    curl_multi_add_handle(c->multi, call->easy); // a fresh handle: it cannot be refused
-}
-
 /* What had to wait until libcurl returned. */
 static void client_do_chores(struct http_client *c)
 {
-    while (!list_empty(&c->chores)) {
-        struct http_call *call = container_of(c->chores.next, struct http_call, link);
-        list_move_to_end(&c->calls, &call->link);
-        if (call->state == CALL_WAITING)
-            client_add(c, call);
-        else
-            client_remove(call);
-    }
+    while (!list_empty(&c->chores))
+        client_remove(container_of(c->chores.next, struct http_call, link));
 }
 
 static void call_end(struct http_call *call, const char *why)
@@ -211,9 +218,11 @@ struct http_call *http_call_start(struct http_client *c, const struct http_call_
         return NULL;
     counter_add(&c->started, 1);
     gauge_add(&c->under_way, 1);
-    list_add(c->driving ? &c->chores : &c->calls, &call->link);
-    if (!c->driving)
-        client_add(c, call);
+    list_add(&c->crowd, &call->link);
+    if (!c->driving && c->begun < BEGIN_A_TURN)
+        client_begin(c, call);
+    else
+        timer_arm(c->loop, &c->timer, 0); // the loop does not sleep meanwhile
     return call;
 }
 
@@ -266,6 +275,7 @@ struct http_client *http_client_create(struct loop *l, const struct http_client_
     c->calls_max = o->calls_max;
     list_init(&c->calls);
     list_init(&c->chores);
+    list_init(&c->crowd);
     list_init(&c->wires);
     timer_init(&c->timer, timer_fire);
     c->work.run = work_run;
@@ -285,6 +295,8 @@ void http_client_destroy(struct http_client **cp)
         return;
     MUST(!c->driving);
     c->ending = true;
+    while (!list_empty(&c->crowd))
+        list_move_to_end(&c->calls, c->crowd.next);
     while (!list_empty(&c->calls))
         call_end(container_of(c->calls.next, struct http_call, link), "the server ends");
     curl_multi_cleanup(c->multi);

@@ -13,14 +13,14 @@
 #include "loop/loop.h"
 
 enum http_call_state {
-    CALL_WAITING,  // to be given to libcurl when it has returned
+    CALL_WAITING,  // to be given to libcurl
     CALL_RUNNING,  // libcurl has it
     CALL_FINISHED, // done() runs
     CALL_CANCELLED // goes when libcurl has returned
 };
 
 struct http_call {
-    struct list link; // in client.calls, or client.chores
+    struct list link; // in client.calls, client.crowd or client.chores
     struct http_client *client;
     CURL *easy;
     struct curl_slist *headers;
@@ -41,7 +41,9 @@ struct http_client {
     struct loop *loop;
     CURLM *multi;
     struct list calls, wires;
-    struct list chores; // calls that wait for libcurl to return: to be added, or removed
+    struct list crowd;  // calls that wait for a turn in which fewer have begun
+    struct list chores; // those that were cancelled, until libcurl returns
+    uint32_t begun;     // since the works of the last turn
     struct work work;   // drives what is due at once, in this turn
     struct timer timer; // what is due later, or came after the work of this turn
     bool due;
@@ -53,7 +55,7 @@ struct http_client {
     struct gauge under_way;
 };
 
-/* The call is given to libcurl by client_add(). NULL: no memory, or not a URL. */
+/* The call is given to libcurl by client_begin(). NULL: no memory, or not a URL. */
 struct http_call *call_make(struct http_client *c, const struct http_call_params *p);
 /* libcurl has it no more. */
 void call_free(struct http_call *call);

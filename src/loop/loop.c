@@ -21,6 +21,9 @@
 #include <unistd.h>
 
 enum { EVENTS_A_TURN = 512, MAILS_A_TURN = 4096, WAIT_MAX_MS = 60000 };
+/* What events give is sent by the works behind them. When many events take long, the rest wait
+ * until that has been done. */
+enum { HAND_OUT_NS = 1000000, EVENTS_A_LOOK = 16 };
 
 static _Thread_local struct loop *current_loop;
 
@@ -118,20 +121,34 @@ static void loop_wait(struct loop *l, int wait_ms)
     atomic_store(&l->asleep, false);
     MUST(n >= 0 || errno == EINTR);
     l->event_count = n < 0 ? 0 : n;
+    l->event_next = 0;
     uint64_t last = l->now_ns;
     loop_read_clocks(l);
     count(&l->busy_ns, before > 0 ? before - last : l->now_ns - last);
 }
 
-static void loop_hand_out(struct loop *l)
+/* Instead of waiting, while events of the turn before are left. */
+static void loop_go_on(struct loop *l)
 {
-    for (int i = 0; i < l->event_count; i++) {
-        struct io *io = l->events[i].data.ptr;
-        if (io != NULL) // removed by an earlier event of this turn
-            io->ready(io, l->events[i].events);
+    uint64_t last = l->now_ns;
+    loop_read_clocks(l);
+    count(&l->busy_ns, l->now_ns - last);
+}
+
+/* Returns whether some are left for the next turn. */
+static bool loop_hand_out(struct loop *l)
+{
+    int first = l->event_next;
+    while (l->event_next < l->event_count) {
+        const struct epoll_event *e = &l->events[l->event_next++];
+        struct io *io = e->data.ptr;
+        if (io != NULL) // removed by an earlier one
+            io->ready(io, e->events);
+        if (l->event_next % EVENTS_A_LOOK == 0 && clock_mono_ns() - l->now_ns > HAND_OUT_NS)
+            break;
     }
-    count(&l->event_total, (uint64_t)l->event_count);
-    l->event_count = 0;
+    count(&l->event_total, (uint64_t)(l->event_next - first));
+    return l->event_next < l->event_count;
 }
 
 static bool loop_deliver(struct loop *l)
@@ -165,9 +182,12 @@ static bool loop_do_works(struct loop *l)
 static bool loop_do_turn(struct loop *l, int wait_ms)
 {
     current_loop = l;
-    loop_wait(l, wait_ms);
-    loop_hand_out(l);
-    bool more = loop_deliver(l);
+    if (l->event_next < l->event_count)
+        loop_go_on(l);
+    else
+        loop_wait(l, wait_ms);
+    bool more = loop_hand_out(l);
+    more |= loop_deliver(l);
     count(&l->timer_total, wheel_turn(&l->wheel, loop_now_ms(l) / LOOP_TICK_MS));
     more |= loop_do_works(l);
     more |= l->graves != NULL; // what is said at a burial may have to be sent
@@ -260,7 +280,7 @@ bool loop_change_io(struct loop *l, struct io *io, uint32_t events)
 void loop_remove_io(struct loop *l, struct io *io)
 {
     epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
-    for (int i = 0; i < l->event_count; i++) {
+    for (int i = l->event_next; i < l->event_count; i++) {
         if (l->events[i].data.ptr == io)
             l->events[i].data.ptr = NULL;
     }

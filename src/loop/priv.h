@@ -46,8 +46,8 @@ struct loop {
     struct wheel wheel;
     struct list works;
     struct grave *graves, **last_grave; // in the order of their deaths
-    struct epoll_event *events;         // of this turn
-    int event_count;
+    struct epoll_event *events;         // of this turn, or of one before
+    int event_count, event_next;        // those from event_next on have not been handed out
     uint64_t now_ns;
     int64_t wall_ms;
     _Atomic uint64_t turns, event_total, mail_total, timer_total, busy_ns;

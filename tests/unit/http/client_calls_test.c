@@ -76,6 +76,44 @@ static void test_many_at_once(void **state)
     free(all);
 }
 
+/* What comes for the others is handed on between them. */
+static void test_a_crowd_begins_a_few_at_a_time(void **state)
+{
+    enum { CROWD = 100, A_TURN = 8 };
+    struct world *w = *state;
+    struct asked all[CROWD] = {0};
+    for (int i = 0; i < CROWD; i++)
+        start(w, &all[i], "/never", false);
+    http_call_cancel(&all[CROWD - 1].call); // before it has begun
+    for (unsigned turn = 1; turn <= 5; turn++) {
+        assert_true(loop_turn(w->loop, 0));
+        assert_true(atomic_load(&w->site.accepted) <= (turn + 1) * A_TURN);
+    }
+    wait_for_requests(w, CROWD - 1);
+    loop_turn(w->loop, 5);
+    assert_int_equal(atomic_load(&w->site.asked), CROWD - 1);
+    assert_int_equal(under_way(w), CROWD - 1);
+    for (int i = 0; i < CROWD; i++) {
+        http_call_cancel(&all[i].call);
+        assert_int_equal(all[i].done, 0);
+    }
+    assert_int_equal(under_way(w), 0);
+}
+
+static void test_ends_with_a_crowd(void **state)
+{
+    enum { CROWD = 20 };
+    struct world *w = *state;
+    struct asked all[CROWD] = {0};
+    for (int i = 0; i < CROWD; i++)
+        start(w, &all[i], "/ok", false);
+    http_client_destroy(&w->client);
+    for (int i = 0; i < CROWD; i++) {
+        assert_int_equal(all[i].done, 1);
+        assert_failed(&all[i], "the server ends");
+    }
+}
+
 static void test_refuses_too_many(void **state)
 {
     struct world *w = *state;
@@ -104,6 +142,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_meddles_from_callbacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_in_turn_on_one_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_crowd_begins_a_few_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ends_with_a_crowd, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_too_many, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/must.h"
 #include "loop/priv.h"
 
@@ -86,6 +87,66 @@ static void counts(struct io *io, uint32_t events)
 {
     (void)events;
     container_of(io, struct pair, io)->called++;
+}
+
+/* One of many that take long. */
+enum { CROWD = 100, LONG_NS = 200000 };
+
+struct slow {
+    struct io io;
+    struct loop *loop;
+    struct slow *victim; // NULL, or is removed
+    unsigned called;
+};
+
+static void takes_long(struct io *io, uint32_t events)
+{
+    struct slow *s = container_of(io, struct slow, io);
+    (void)events;
+    s->called++;
+    if (s->victim != NULL)
+        loop_remove_io(s->loop, &s->victim->io);
+    for (uint64_t began = clock_mono_ns(); clock_mono_ns() - began < LONG_NS;)
+        continue;
+}
+
+static unsigned called_of(const struct slow *all)
+{
+    unsigned called = 0;
+    for (int i = 0; i < CROWD; i++)
+        called += all[i].called;
+    return called;
+}
+
+/* What events give goes out by the works behind them: they have their turn in between. */
+static void works_come_between_events_that_take_long(void **state)
+{
+    (void)state;
+    struct loop *l = loop_make();
+    struct slow all[CROWD];
+    for (int i = 0; i < CROWD; i++) {
+        all[i] =
+            (struct slow){.io = {.fd = eventfd(1, EFD_NONBLOCK), .ready = takes_long}, .loop = l};
+        assert_true(loop_add_io(l, &all[i].io, EPOLLIN));
+    }
+    all[0].victim = &all[CROWD - 1]; // they are told in the order in which they became ready
+    unsigned turns = 0, called = 0;
+    for (bool more = true; more; turns++) {
+        more = loop_turn(l, 0);
+        assert_int_equal(more, called_of(all) < CROWD - 1);
+        assert_true(called_of(all) > called);
+        called = called_of(all);
+    }
+    assert_int_equal(called, CROWD - 1);
+    assert_int_equal(all[CROWD - 1].called, 0);
+    assert_true(turns > 1);
+    assert_false(loop_turn(l, 0));
+    assert_int_equal(called_of(all), CROWD - 1); // each once
+    for (int i = 0; i < CROWD; i++) {
+        loop_remove_io(l, &all[i].io);
+        close(all[i].io.fd);
+    }
+    loop_destroy(&l);
 }
 
 static void a_level_is_told_in_every_turn(void **state)
@@ -402,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_of_what_was_removed_is_dropped),
+        cmocka_unit_test(works_come_between_events_that_take_long),
         cmocka_unit_test(a_level_is_told_in_every_turn),
         cmocka_unit_test(a_turn_has_one_order),
         cmocka_unit_test(the_dead_are_buried_in_their_order),
