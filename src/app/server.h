@@ -38,7 +38,7 @@ struct worker {
     struct knocker *knockers;    // one listener per door
     struct metrics_loop *figures;
     struct timer drain;
-    uint32_t drain_ticks_left;
+    uint64_t drain_until_ms; // monotonic
 };
 
 struct knocker {
