@@ -198,11 +198,11 @@ def test_endless_empty_fragments(start_recado):
     with Healthy(recado), echo_to(recado) as wire:
         before = resident_bytes(recado.process)
         wire.send(frame(TEXT, b"a", fin=False))
-        for _ in range(100):
+        for _ in range(500):
             wire.send(frame(0, b"", fin=False) * 1000)
         wire.send(frame(0, b"b"))
         assert wire.read_frame() == (TEXT, b"ab")
-        assert resident_bytes(recado.process) - before < 4 * MIB
+        assert resident_bytes(recado.process) - before < 16 * MIB
 
 
 @pytest.mark.parametrize("path", ["/connection/websocket", "/echo"])
@@ -616,7 +616,7 @@ def test_a_thousand_slow_readers_without_history_are_closed(start_recado):
         for end in crowd.hear("read", 200):
             assert end["code"] in (3008, 1006) and 0 < end["got"] < last
         until("they are gone", lambda: recado.metrics()["recado_connections"] < 10)
-        assert closes(recado, "slow") >= SLOW_COUNT
+        until("all are counted", lambda: closes(recado, "slow") >= SLOW_COUNT)
 
 
 @pytest.mark.parametrize("channel", ["kept:1", "unkept:1"])
