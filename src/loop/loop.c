@@ -2,7 +2,8 @@
  * loop.c - one thread, one loop, one turn order.
  *
  * A turn: wait for events (not at all while there is work), hand them out, deliver mail, fire
- * timers, do a portion of every work, bury the dead.
+ * timers, do a portion of every work, bury the dead. When handing out takes long, the rest of the
+ * events is the next turn's, which waits for no others.
  *
  * Always true:
  *   I1. nothing is buried while a callback of this loop runs.
@@ -142,7 +143,7 @@ static bool loop_hand_out(struct loop *l)
     while (l->event_next < l->event_count) {
         const struct epoll_event *e = &l->events[l->event_next++];
         struct io *io = e->data.ptr;
-        if (io != NULL) // removed by an earlier one
+        if (io != NULL) // not removed by an earlier one
             io->ready(io, e->events);
         if (l->event_next % EVENTS_A_LOOK == 0 && clock_mono_ns() - l->now_ns > HAND_OUT_NS)
             break;

@@ -77,7 +77,7 @@ int64_t loop_wall_ms(const struct loop *l);
 /* events: EPOLLIN and so on; EPOLLET is added unless io says level. */
 bool loop_add_io(struct loop *l, struct io *io, uint32_t events);
 bool loop_change_io(struct loop *l, struct io *io, uint32_t events);
-/* Before close(fd). Events of this turn that were already fetched for io are dropped. */
+/* Before close(fd). Events that were already fetched for io are dropped. */
 void loop_remove_io(struct loop *l, struct io *io);
 
 void timer_init(struct timer *t, void (*fire)(struct timer *t));
